@@ -1,0 +1,1 @@
+"""Prometheus exporter for the progress of Huawei Cloud DLI SQL jobs."""

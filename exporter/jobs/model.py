@@ -1,0 +1,201 @@
+"""The values that jobs are made of: frozen, and replaced when something changes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+class JobStatus(StrEnum):
+    """A DLI job's status; any word outside DLI's documented list reads as UNKNOWN."""
+
+    LAUNCHING = "LAUNCHING"
+    RUNNING = "RUNNING"
+    SCALING = "SCALING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a job with this status has ended for good."""
+        return self in _TERMINAL
+
+
+_TERMINAL: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+
+class SubJobStatus(StrEnum):
+    """A sub-job's status: Spark's vocabulary (``JobExecutionStatus``), not DLI's."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def ended(self) -> bool:
+        """Whether a sub-job with this status has ended; its counters may still move."""
+        return self in (SubJobStatus.SUCCEEDED, SubJobStatus.FAILED)
+
+
+class KillReason(StrEnum):
+    """Why Spark killed tasks: the bounded set that its free text is mapped to."""
+
+    SPECULATION = "speculation"
+    STAGE_FINISHED = "stage_finished"
+    STAGE_CANCELLED = "stage_cancelled"
+    JOB_CANCELLED = "job_cancelled"
+    PREEMPTED = "preempted"
+    EXECUTOR_LOST = "executor_lost"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class JobKey:
+    """Which job: the project's name in the settings, and DLI's job id."""
+
+    project: str
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Spark's counters, of one sub-job or summed over several; None where never given.
+
+    ``tasks`` is not the sum of the others: retried tasks complete more than once, and
+    skipped ones are known only when the sub-job ends. ``indices_completed`` counts
+    distinct task indices. Negative figures (Spark bugs) have become 0 at the border.
+    """
+
+    tasks: int | None = None
+    tasks_active: int | None = None
+    tasks_completed: int | None = None
+    tasks_skipped: int | None = None
+    tasks_failed: int | None = None
+    tasks_killed: int | None = None
+    indices_completed: int | None = None
+    stages: int | None = None
+    stages_active: int | None = None
+    stages_completed: int | None = None
+    stages_skipped: int | None = None
+    stages_failed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubJob:
+    """One Spark job inside a DLI job, as one answer showed it. Times are Unix seconds."""
+
+    id: int
+    status: SubJobStatus
+    name: str = ""
+    counts: Counts = field(default_factory=Counts)
+    killed: Mapping[KillReason, int] = field(default_factory=dict)
+    submitted: float | None = None
+    completed: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One good answer of the progress API about one job.
+
+    ``malformed`` names the job-level fields that were given but could not be read
+    (``progress``, ``sub_job_id``, ``sub_jobs``): of these the last good value stands.
+    """
+
+    status: JobStatus
+    progress: float | None = None
+    subjob_id: int | None = None
+    subjobs: tuple[SubJob, ...] = ()
+    malformed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A listed sub-job, and what has been seen of it: the base of its own speed.
+
+    ``first`` is when it was first seen (Unix seconds) and ``first_done`` how many indices
+    it had completed by then; ``expected_end`` is as of the last answer.
+    """
+
+    subjob: SubJob
+    first: float
+    first_done: int
+    expected_end: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """The last sight of the sub-jobs that the engine lists no more, and its sums.
+
+    Spark keeps a bounded list, so sub-jobs leave it while their job runs. ``done`` is the
+    number of indices that they completed.
+    """
+
+    subjobs: Mapping[int, SubJob] = field(default_factory=dict)
+    statuses: Mapping[SubJobStatus, int] = field(default_factory=dict)
+    counts: Counts = Counts()
+    done: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What only the list API knows of a job. Times are Unix seconds, sizes bytes."""
+
+    queue_name: str = ""
+    job_type: str = ""
+    engine_type: str = ""
+    owner: str = ""
+    database_name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    start: float | None = None
+    end: float | None = None
+    duration: float | None = None
+    input_bytes: int | None = None
+    input_rows: int | None = None
+    bad_rows: int | None = None
+    result_rows: int | None = None
+    output_bytes: int | None = None
+    cpu_core_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedJob:
+    """One row of the list API. ``statement`` is SQL: it never leaves memory."""
+
+    job_id: str
+    status: JobStatus
+    details: Details
+    statement: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Everything known about one job. Times are Unix seconds; None is not known.
+
+    ``progress`` and ``subjob_id`` are as the API reports them; ``ratio`` is the honest
+    progress, 0 to 1, and ``indices`` the work known so far. ``listed`` are the sub-jobs of
+    the last answer; ``counts`` sums over them and over ``gone``. ``ended`` is when a
+    terminal status was first seen. The expected duration (seconds), end and ratio come from
+    earlier runs of the same statement.
+    """
+
+    key: JobKey
+    name: str = ""
+    deadline: float | None = None
+    status: JobStatus | None = None
+    progress: float | None = None
+    subjob_id: int | None = None
+    listed: tuple[Sighting, ...] = ()
+    gone: Gone = Gone()
+    counts: Counts = Counts()
+    indices: int | None = None
+    ratio: float | None = None
+    last_progress: float | None = None
+    last_update: float | None = None
+    ended: float | None = None
+    expected_duration: float | None = None
+    expected_end: float | None = None
+    expected_ratio: float | None = None
+    details: Details | None = None

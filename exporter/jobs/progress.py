@@ -1,0 +1,166 @@
+"""The truth about progress: honest ratios, totals, speed, and whether anything moved."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Final
+
+from .model import Counts, Gone, Job, JobStatus, Observation, Sighting, SubJob, SubJobStatus
+
+_values: Final = attrgetter(*(field.name for field in fields(Counts)))
+_advancing: Final = attrgetter("tasks_completed", "indices_completed", "stages_completed")
+
+
+def add(counts: Iterable[Counts]) -> Counts:
+    """Sum figure by figure; a figure that none of them has stays None."""
+    columns = zip(*map(_values, counts), strict=True)
+    return Counts(*(_sum(column) for column in columns))
+
+
+def _sum(column: tuple[int | None, ...]) -> int | None:
+    given = [figure for figure in column if figure is not None]
+    return sum(given) if given else None
+
+
+def filled(counts: Counts, earlier: Counts) -> Counts:
+    """Return ``counts`` with the figures that it lacks taken from an ``earlier`` sight."""
+    pairs = zip(_values(counts), _values(earlier), strict=True)
+    return Counts(*(old if new is None else new for new, old in pairs))
+
+
+def done(subjob: SubJob) -> int:
+    """Return the indices completed; tasks completed where the API gives no indices."""
+    counts = subjob.counts
+    if counts.indices_completed is not None:
+        return counts.indices_completed
+    return counts.tasks_completed or 0
+
+
+def work(subjob: SubJob) -> int | None:
+    """Return how many indices the sub-job has to complete, as far as is known.
+
+    Skipped tasks are reported only when a sub-job ends, so the work of an ended one is
+    what it really executed. None while the API gives no number of tasks.
+    """
+    if subjob.status.ended:
+        return done(subjob)
+    if subjob.counts.tasks is None:
+        return None
+    return max(subjob.counts.tasks - (subjob.counts.tasks_skipped or 0), 0)
+
+
+def subjob_ratio(subjob: SubJob) -> float | None:
+    """Return the honest ratio of a sub-job, 0 to 1; None while its size is not known.
+
+    Success is 1 whatever the counts say: sub-jobs were seen to succeed at 61 of 88. A
+    failed one keeps the share that it had reached of all its tasks.
+    """
+    if subjob.status is SubJobStatus.SUCCEEDED:
+        return 1.0
+    if subjob.counts.tasks is None:
+        return None
+    size = subjob.counts.tasks - (subjob.counts.tasks_skipped or 0)
+    return min(done(subjob) / size, 1.0) if size > 0 else 0.0
+
+
+def known_work(listed: Iterable[SubJob], gone: Gone) -> tuple[int, int] | None:
+    """Return the indices completed and the indices to complete, over all sub-jobs seen.
+
+    Those that are listed no more must have ended: they count with what they were last seen
+    to have done. None while the size of no sub-job is known.
+    """
+    sizes = [(done(subjob), size) for subjob in listed if (size := work(subjob)) is not None]
+    if not sizes and not gone.subjobs:
+        return None
+    achieved = sum(min(finished, size) for finished, size in sizes)
+    return gone.done + achieved, gone.done + sum(size for _, size in sizes)
+
+
+def job_ratio(
+    status: JobStatus, known: tuple[int, int] | None, previous: float | None
+) -> float | None:
+    """Return the honest ratio of a job, 0 to 1; None while nothing tells it.
+
+    FINISHED is 1; FAILED and CANCELLED keep the last value; otherwise it is work done over
+    work known. The known work may grow, so the ratio may fall.
+    """
+    if status is JobStatus.FINISHED:
+        return 1.0
+    if status.terminal:
+        return previous
+    if known is not None and known[1]:
+        return known[0] / known[1]
+    # Nothing has run before the launch; later, nothing known is not the same as nothing done.
+    return 0.0 if status is JobStatus.LAUNCHING else previous
+
+
+def gone(subjobs: Mapping[int, SubJob]) -> Gone:
+    """Sum up the sub-jobs that are listed no more.
+
+    Nothing of them is active any longer, and one last seen RUNNING ended unseen: UNKNOWN.
+    """
+    return Gone(
+        subjobs=MappingProxyType(subjobs),
+        statuses=MappingProxyType(Counter(map(_final_status, subjobs.values()))),
+        counts=add(map(_at_rest, subjobs.values())),
+        done=sum(map(done, subjobs.values())),
+    )
+
+
+def _final_status(subjob: SubJob) -> SubJobStatus:
+    return subjob.status if subjob.status.ended else SubJobStatus.UNKNOWN
+
+
+def _at_rest(subjob: SubJob) -> Counts:
+    counts = subjob.counts
+    return replace(
+        counts,
+        tasks_active=None if counts.tasks_active is None else 0,
+        stages_active=None if counts.stages_active is None else 0,
+    )
+
+
+def advanced(job: Job, observation: Observation) -> bool:
+    """Whether an answer shows movement since the last one.
+
+    That is a changed status, a new sub-job, a sub-job's changed status or any completed
+    count that grew.
+    """
+    if job.status is not observation.status:
+        return True
+    known = {sighting.subjob.id: sighting.subjob for sighting in job.listed}
+    return any(
+        _moved(known.get(subjob.id) or job.gone.subjobs.get(subjob.id), subjob)
+        for subjob in observation.subjobs
+    )
+
+
+def _moved(before: SubJob | None, after: SubJob) -> bool:
+    if before is None or before.status is not after.status:
+        return True
+    pairs = zip(_advancing(before.counts), _advancing(after.counts), strict=True)
+    return any(new is not None and new > (old or 0) for old, new in pairs)
+
+
+def sighted(subjob: SubJob, before: Sighting | None, now: float) -> Sighting:
+    """Return what is known of a listed sub-job after seeing it at ``now`` (Unix seconds)."""
+    first, first_done = (before.first, before.first_done) if before else (now, done(subjob))
+    return Sighting(
+        subjob=subjob,
+        first=first,
+        first_done=first_done,
+        expected_end=expected_end(subjob, first=first, first_done=first_done, now=now),
+    )
+
+
+def expected_end(subjob: SubJob, *, first: float, first_done: int, now: float) -> float | None:
+    """Return when a running sub-job ends at the speed seen so far (Unix seconds).
+
+    None until it has completed an index under the exporter's eyes, and once it has ended.
+    """
+    size, gained, elapsed = work(subjob), done(subjob) - first_done, now - first
+    if subjob.status.ended or size is None or gained <= 0 or elapsed <= 0:
+        return None
+    return now + max(size - done(subjob), 0) * elapsed / gained

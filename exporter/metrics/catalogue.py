@@ -1,0 +1,394 @@
+"""The metric catalogue: one row for each family, from which code, README and tests are made."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from operator import attrgetter
+from typing import Final, TypeAlias
+
+from ..jobs.model import Details, Job, JobStatus, KillReason, Sighting, SubJobStatus
+from ..jobs.progress import subjob_ratio
+
+Sample: TypeAlias = tuple[tuple[str, ...], float]
+"""The values of a family's own labels, in the order of its row, and the figure."""
+
+
+class Type(StrEnum):
+    """The metric types of the exposition formats that are used here."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One row; ``labels`` are all of its labels, those of identity first."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    type: Type = Type.GAUGE
+
+
+@dataclass(frozen=True, slots=True)
+class JobFamily:
+    """A row with the pure function that makes its samples from one job.
+
+    Its labels are ``project`` and ``job_id`` and then those that ``samples`` gives values
+    for. What is not known is no sample: neither 0 nor NaN.
+    """
+
+    family: Family
+    samples: Callable[[Job], Iterable[Sample]]
+
+
+JOB: Final = ("project", "job_id")
+SUBJOB: Final = (*JOB, "subjob_id")
+INFO: Final = ("name", "queue_name", "job_type", "engine_type", "owner", "database_name")
+CACHED: Final = "Cached: as of dli_job_last_update_timestamp_seconds."
+
+
+def _row(
+    name: str,
+    description: str,
+    samples: Callable[[Job], Iterable[Sample]],
+    *labels: str,
+) -> JobFamily:
+    """Make a row about a job."""
+    return JobFamily(Family(f"dli_job_{name}", f"{description} {CACHED}", (*JOB, *labels)), samples)
+
+
+def _value(name: str, description: str, value: Callable[[Job], float | None]) -> JobFamily:
+    """Make a row of at most one sample a job."""
+
+    def samples(job: Job) -> Iterator[Sample]:
+        number = value(job)
+        if number is not None:
+            yield (), number
+
+    return _row(name, description, samples)
+
+
+def _detail(name: str, description: str, field: str) -> JobFamily:
+    """Make a row of what only the list API knows."""
+    detail = attrgetter(field)
+    return _value(
+        name, description, lambda job: None if job.details is None else detail(job.details)
+    )
+
+
+def _subjob_row(
+    name: str,
+    description: str,
+    samples: Callable[[Job], Iterable[Sample]],
+    *labels: str,
+) -> JobFamily:
+    """Make a row about the sub-jobs that the API lists."""
+    return JobFamily(Family(f"dli_subjob_{name}", description, (*SUBJOB, *labels)), samples)
+
+
+def _subjob_value(
+    name: str, description: str, value: Callable[[Sighting], float | None]
+) -> JobFamily:
+    """Make a row of at most one sample a listed sub-job."""
+
+    def samples(job: Job) -> Iterator[Sample]:
+        for sighting in job.listed:
+            number = value(sighting)
+            if number is not None:
+                yield (str(sighting.subjob.id),), number
+
+    return _subjob_row(name, description, samples)
+
+
+def _info(job: Job) -> Iterator[Sample]:
+    known = job.details or Details()
+    own = (known.queue_name, known.job_type, known.engine_type, known.owner, known.database_name)
+    yield (job.name, *own), 1
+
+
+def _status(job: Job) -> Iterator[Sample]:
+    if job.status is not None:
+        for status in JobStatus:
+            yield (status,), status is job.status
+
+
+def _reported(job: Job) -> float | None:
+    return job.progress if job.subjob_id is None else None
+
+
+def _end(job: Job) -> float | None:
+    ended = job.status is not None and job.status.terminal
+    return job.details.end if job.details and ended else None
+
+
+def _subjobs(job: Job) -> Iterator[Sample]:
+    if job.status is not None:
+        listed = Counter(sighting.subjob.status for sighting in job.listed)
+        for status in SubJobStatus:
+            yield (status,), listed[status] + job.gone.statuses.get(status, 0)
+
+
+def _subjob_info(job: Job) -> Iterator[Sample]:
+    for sighting in job.listed:
+        yield (str(sighting.subjob.id), sighting.subjob.name), 1
+
+
+def _subjob_status(job: Job) -> Iterator[Sample]:
+    for sighting in job.listed:
+        for status in SubJobStatus:
+            yield (str(sighting.subjob.id), status), status is sighting.subjob.status
+
+
+def _subjob_reported(job: Job) -> Iterator[Sample]:
+    if job.subjob_id is not None and job.progress is not None:
+        yield (str(job.subjob_id),), job.progress
+
+
+def _subjob_killed(job: Job) -> Iterator[Sample]:
+    for sighting in job.listed:
+        for reason, tasks in sorted(sighting.subjob.killed.items()):
+            yield (str(sighting.subjob.id), KillReason(reason)), tasks
+
+
+# What Spark counts: the field of Counts, and its meaning in one sub-job.
+_COUNTS: Final = (
+    ("tasks", "Tasks, those that will be skipped included."),
+    ("tasks_active", "Tasks running now."),
+    ("tasks_completed", "Tasks completed; one that ran again counts again."),
+    ("tasks_skipped", "Tasks skipped; Spark tells only when a sub-job ends."),
+    ("tasks_failed", "Task attempts that failed; Spark tries a task again."),
+    ("tasks_killed", "Task attempts that were killed."),
+    ("indices_completed", "Distinct task indices completed: the numerator of the ratio."),
+    ("stages", "Stages."),
+    ("stages_active", "Stages running now."),
+    ("stages_completed", "Stages completed; goes back when a stage has to run again."),
+    ("stages_skipped", "Stages skipped."),
+    ("stages_failed", "Stages that failed."),
+)
+_SUMMED: Final = "Sum over all sub-jobs seen so far, at the last sight of each."
+
+JOBS: Final[tuple[JobFamily, ...]] = (
+    _row("info", "A job that is tracked; a label not known as yet is empty.", _info, *INFO),
+    _row("status", "1 for the status that the job has, 0 for the others.", _status, "status"),
+    _value(
+        "progress_ratio",
+        "Work done over work known, 0 to 1; falls when more work becomes known, 1 once FINISHED.",
+        attrgetter("ratio"),
+    ),
+    _value(
+        "reported_progress_ratio",
+        "The progress that the API reports while it speaks of the whole job, as it is.",
+        _reported,
+    ),
+    _value(
+        "indices",
+        "Task indices to complete as far as is known: the denominator of the ratio.",
+        attrgetter("indices"),
+    ),
+    *(
+        _value(field, f"{meaning} {_SUMMED}", attrgetter(f"counts.{field}"))
+        for field, meaning in _COUNTS
+    ),
+    _row(
+        "subjobs",
+        "Sub-jobs seen so far by status; UNKNOWN where the end was not seen.",
+        _subjobs,
+        "status",
+    ),
+    _detail("start_timestamp_seconds", "When the job started.", "start"),
+    _value("end_timestamp_seconds", "When the job ended.", _end),
+    _value(
+        "last_progress_timestamp_seconds",
+        "When a completed count last grew, or a status or the set of sub-jobs changed.",
+        attrgetter("last_progress"),
+    ),
+    _value(
+        "last_update_timestamp_seconds",
+        "When the API last gave a good answer about the job.",
+        attrgetter("last_update"),
+    ),
+    _value(
+        "expected_duration_seconds",
+        "Median duration of the last finished runs of the same statement.",
+        attrgetter("expected_duration"),
+    ),
+    _value(
+        "expected_end_timestamp_seconds",
+        "When the job is expected to end, by the best estimate that there is.",
+        attrgetter("expected_end"),
+    ),
+    _value(
+        "expected_progress_ratio",
+        "Share of the expected time that has passed, 0 to 1; absent without history.",
+        attrgetter("expected_ratio"),
+    ),
+    _value(
+        "deadline_timestamp_seconds",
+        "When the job has to have ended, as its registration says.",
+        attrgetter("deadline"),
+    ),
+    _detail("input_bytes", "Bytes scanned.", "input_bytes"),
+    _detail("input_rows", "Rows read by an INSERT.", "input_rows"),
+    _detail("bad_rows", "Rows that an INSERT could not read.", "bad_rows"),
+    _detail("result_rows", "Rows returned or inserted.", "result_rows"),
+    _detail("output_bytes", "Bytes written.", "output_bytes"),
+    _detail("cpu_core_seconds", "CPU time used, in core-seconds.", "cpu_core_seconds"),
+    _subjob_row(
+        "info", "A sub-job that the API lists; name is its call site.", _subjob_info, "name"
+    ),
+    _subjob_row(
+        "status",
+        "1 for the status that the sub-job has, 0 for the others.",
+        _subjob_status,
+        "status",
+    ),
+    _subjob_value(
+        "progress_ratio",
+        "Indices completed over tasks not skipped, 0 to 1; 1 once SUCCEEDED.",
+        lambda sighting: subjob_ratio(sighting.subjob),
+    ),
+    _subjob_row(
+        "reported_progress_ratio",
+        "The progress that the API reports for the sub-job that it names, as it is: may exceed 1.",
+        _subjob_reported,
+    ),
+    *(
+        _subjob_value(field, meaning, attrgetter(f"subjob.counts.{field}"))
+        for field, meaning in _COUNTS
+    ),
+    _subjob_row(
+        "tasks_killed_by_reason",
+        "Task attempts that were killed, by the reason that Spark gives.",
+        _subjob_killed,
+        "reason",
+    ),
+    _subjob_value(
+        "submission_timestamp_seconds",
+        "When Spark submitted the sub-job.",
+        attrgetter("subjob.submitted"),
+    ),
+    _subjob_value(
+        "completion_timestamp_seconds",
+        "When the sub-job ended.",
+        attrgetter("subjob.completed"),
+    ),
+    _subjob_value(
+        "expected_end_timestamp_seconds",
+        "When the sub-job is expected to end at the speed seen so far.",
+        attrgetter("expected_end"),
+    ),
+)
+
+UP: Final = Family(
+    "dli_up", "1 if the last call that mattered was answered and authorised.", ("project",)
+)
+BUILD_INFO: Final = Family(
+    "dli_exporter_build_info",
+    "The exporter's version.",
+    ("version", "revision", "python_version"),
+)
+API_REQUESTS: Final = Family(
+    "dli_exporter_api_requests_total",
+    "Requests sent to the API, repeated ones included.",
+    ("project", "endpoint"),
+    Type.COUNTER,
+)
+API_REQUEST_ERRORS: Final = Family(
+    "dli_exporter_api_request_errors_total",
+    "Requests to the API that did not get a good answer.",
+    ("project", "endpoint", "reason"),
+    Type.COUNTER,
+)
+API_REQUEST_DURATION: Final = Family(
+    "dli_exporter_api_request_duration_seconds",
+    "Time from sending a request to the end of its answer or its failure.",
+    ("project", "endpoint"),
+    Type.HISTOGRAM,
+)
+API_RATE_LIMIT: Final = Family(
+    "dli_exporter_api_requests_per_second_limit",
+    "Requests a second that the exporter allows itself at present.",
+    ("project",),
+)
+LAST_SUCCESS: Final = Family(
+    "dli_exporter_last_success_timestamp_seconds",
+    "When the API last gave a good answer.",
+    ("project",),
+)
+JOB_AGE: Final = Family(
+    "dli_exporter_job_age_seconds",
+    "Age of the data of running jobs at this scrape.",
+    ("project", "quantile"),
+)
+JOBS_TRACKED: Final = Family(
+    "dli_exporter_jobs", "Jobs tracked, by what is known of them.", ("project", "state")
+)
+PARSE_ERRORS: Final = Family(
+    "dli_exporter_parse_errors_total",
+    "Fields of answers that could not be read.",
+    ("field",),
+    Type.COUNTER,
+)
+OUT_OF_RANGE: Final = Family(
+    "dli_exporter_out_of_range_values_total",
+    "Figures in answers that cannot be: negative counts, progress outside of 0 to 1.",
+    ("field",),
+    Type.COUNTER,
+)
+SERIES: Final = Family("dli_exporter_series", "Series of jobs and sub-jobs exposed at present.")
+SCRAPE_BYTES: Final = Family(
+    "dli_exporter_scrape_bytes", "Size of the last answer to a scrape.", ("encoding",)
+)
+CREDENTIALS_EXPIRY: Final = Family(
+    "dli_exporter_credentials_expiry_timestamp_seconds",
+    "When the credential in use ends; absent for permanent keys.",
+    ("project",),
+)
+CREDENTIALS_REFRESH_ERRORS: Final = Family(
+    "dli_exporter_credentials_refresh_errors_total",
+    "Failed attempts to obtain a credential.",
+    ("project",),
+    Type.COUNTER,
+)
+CLOCK_SKEW: Final = Family(
+    "dli_exporter_clock_skew_seconds",
+    "The exporter's clock less the API's, from the Date of its last answer.",
+    ("project",),
+)
+
+EXPORTER: Final[tuple[Family, ...]] = (
+    UP,
+    BUILD_INFO,
+    API_REQUESTS,
+    API_REQUEST_ERRORS,
+    API_REQUEST_DURATION,
+    API_RATE_LIMIT,
+    LAST_SUCCESS,
+    JOB_AGE,
+    JOBS_TRACKED,
+    PARSE_ERRORS,
+    OUT_OF_RANGE,
+    SERIES,
+    SCRAPE_BYTES,
+    CREDENTIALS_EXPIRY,
+    CREDENTIALS_REFRESH_ERRORS,
+    CLOCK_SKEW,
+)
+
+FAMILIES: Final[tuple[Family, ...]] = (*(row.family for row in JOBS), *EXPORTER)
+
+
+def table() -> str:
+    """Return the whole catalogue as a Markdown table, as README shows it."""
+    rows = (
+        f"| `{family.name}` | {family.type} | {_names(family.labels)} | {family.help} |"
+        for family in FAMILIES
+    )
+    return "\n".join(("| name | type | labels | help |", "| --- | --- | --- | --- |", *rows))
+
+
+def _names(labels: tuple[str, ...]) -> str:
+    return ", ".join(f"`{label}`" for label in labels)

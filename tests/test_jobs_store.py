@@ -1,0 +1,128 @@
+"""Folding answers into jobs."""
+
+from dataclasses import replace
+
+from exporter.jobs.model import (
+    Counts,
+    Job,
+    JobKey,
+    JobStatus,
+    KillReason,
+    Observation,
+    SubJob,
+    SubJobStatus,
+)
+from exporter.jobs.store import JobStore, fold
+
+KEY = JobKey("prod", "85798b38-ae44-48eb-bb90-7cf0dcdafe7b")
+RUNNING = SubJob(
+    id=0,
+    status=SubJobStatus.RUNNING,
+    name="count",
+    counts=Counts(tasks=10, tasks_active=2, indices_completed=4, tasks_completed=4),
+    submitted=7.0,
+)
+
+
+def observed(*subjobs: SubJob, status: JobStatus = JobStatus.RUNNING) -> Observation:
+    return Observation(status=status, subjobs=subjobs)
+
+
+def after(*observations: Observation) -> Job:
+    job = Job(key=KEY)
+    for second, observation in enumerate(observations, start=1):
+        job = fold(job, observation, now=float(second))
+    return job
+
+
+def with_counts(subjob: SubJob, status: SubJobStatus, **counts: int) -> SubJob:
+    return replace(subjob, status=status, counts=replace(subjob.counts, **counts))
+
+
+def test_a_tracked_job_is_one_job() -> None:
+    store = JobStore()
+    first = store.track(KEY)
+    assert store.track(KEY) is first
+    assert len(store) == 1
+    assert KEY in store
+
+
+def test_an_observation_replaces_the_value() -> None:
+    store = JobStore()
+    before = store.track(KEY)
+    job = store.observe(KEY, observed(RUNNING), now=5.0)
+    assert (before.status, job.status) == (None, JobStatus.RUNNING)
+    assert store[KEY] is job
+    assert list(store) == [job]
+
+
+def test_totals_keep_the_last_sight_of_a_subjob_that_left() -> None:
+    job = after(observed(RUNNING), observed(replace(RUNNING, id=1)))
+    assert job.counts.indices_completed == 8
+    assert job.counts.tasks == 20
+    assert job.counts.tasks_active == 2
+    assert [sighting.subjob.id for sighting in job.listed] == [1]
+
+
+def test_a_subjob_that_comes_back_counts_once() -> None:
+    job = after(observed(RUNNING), observed(), observed(RUNNING))
+    assert job.counts == RUNNING.counts
+    assert not job.gone.subjobs
+
+
+def test_late_movement_after_the_end_is_taken_up() -> None:
+    ended = with_counts(RUNNING, SubJobStatus.FAILED, tasks_killed=0)
+    late = with_counts(RUNNING, SubJobStatus.FAILED, tasks_killed=3)
+    job = after(observed(ended, status=JobStatus.FAILED), observed(late, status=JobStatus.FAILED))
+    assert job.counts.tasks_killed == 3
+
+
+def test_the_end_is_when_it_was_first_seen() -> None:
+    finished = observed(status=JobStatus.FINISHED)
+    assert after(observed(RUNNING), finished, finished).ended == 2.0
+
+
+def test_a_job_may_come_back_from_its_end() -> None:
+    job = after(observed(status=JobStatus.FAILED), observed(RUNNING))
+    assert (job.status, job.ended) == (JobStatus.RUNNING, None)
+
+
+def test_a_failed_job_keeps_its_last_ratio() -> None:
+    assert after(observed(RUNNING), observed(status=JobStatus.FAILED)).ratio == 0.4
+
+
+def test_a_finished_job_is_complete() -> None:
+    assert after(observed(RUNNING), observed(status=JobStatus.FINISHED)).ratio == 1.0
+
+
+def test_known_work_is_the_denominator() -> None:
+    job = after(observed(RUNNING))
+    assert (job.indices, job.ratio) == (10, 0.4)
+
+
+def test_unreadable_fields_keep_their_last_good_value() -> None:
+    good = replace(observed(RUNNING), progress=0.4, subjob_id=0)
+    bad = Observation(
+        status=JobStatus.RUNNING, malformed=frozenset({"progress", "sub_job_id", "sub_jobs"})
+    )
+    job = after(good, bad)
+    assert (job.progress, job.subjob_id) == (0.4, 0)
+    assert job.counts == RUNNING.counts
+    assert [sighting.subjob for sighting in job.listed] == [RUNNING]
+
+
+def test_a_missing_figure_keeps_its_last_sight() -> None:
+    killed = replace(RUNNING, killed={KillReason.SPECULATION: 1})
+    bare = SubJob(id=0, status=SubJobStatus.RUNNING, counts=Counts(tasks_completed=5))
+    seen = after(observed(killed), observed(bare)).listed[0].subjob
+    assert seen == with_counts(killed, SubJobStatus.RUNNING, tasks_completed=5)
+
+
+def test_progress_is_dated_by_movement_and_update_by_answers() -> None:
+    job = after(observed(RUNNING), observed(RUNNING), observed(RUNNING))
+    assert (job.last_progress, job.last_update) == (1.0, 3.0)
+
+
+def test_a_subjob_has_the_expected_end_of_its_own_speed() -> None:
+    faster = with_counts(RUNNING, SubJobStatus.RUNNING, indices_completed=7)
+    assert after(observed(RUNNING), observed(faster)).listed[0].expected_end == 3.0

@@ -1,0 +1,189 @@
+"""The cached text of jobs, judged by prometheus_client."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from exporter.jobs.model import (
+    Counts,
+    Details,
+    Job,
+    JobKey,
+    JobStatus,
+    KillReason,
+    Observation,
+    SubJob,
+    SubJobStatus,
+)
+from exporter.jobs.store import fold
+from exporter.metrics.catalogue import JOBS
+from exporter.metrics.exposition import Exposition
+
+GOLDEN = Path(__file__).parent / "golden"
+
+COUNTS = Counts(
+    tasks=200,
+    tasks_active=5,
+    tasks_completed=120,
+    tasks_skipped=0,
+    tasks_failed=2,
+    tasks_killed=3,
+    indices_completed=118,
+    stages=3,
+    stages_active=1,
+    stages_completed=1,
+    stages_skipped=0,
+    stages_failed=1,
+)
+RUNNING = SubJob(
+    id=0,
+    status=SubJobStatus.RUNNING,
+    name='runJob at "FileFormat\\Writer".scala:266\nin two lines',
+    counts=COUNTS,
+    killed={KillReason.SPECULATION: 2, KillReason.OTHER: 1},
+    submitted=1595841843.0,
+)
+ENDED = SubJob(
+    id=1,
+    status=SubJobStatus.SUCCEEDED,
+    name="save at Übersicht.scala:7 数据",
+    counts=replace(COUNTS, tasks_active=0),
+    submitted=1595841840.0,
+    completed=1595841842.758,
+)
+DETAILS = Details(
+    queue_name="etl",
+    job_type="INSERT",
+    engine_type="spark",
+    owner="tenant1",
+    database_name="sales",
+    start=1595841800.25,
+    end=1595842000.5,
+    input_bytes=734003200,
+    input_rows=1200000,
+    bad_rows=0,
+    result_rows=12,
+    output_bytes=35,
+    cpu_core_seconds=15.376,
+)
+
+
+def running() -> Job:
+    """Return a job with two sub-jobs of which nothing is unknown."""
+    job = Job(
+        key=JobKey("prod", "85798b38-ae44-48eb-bb90-7cf0dcdafe7b"),
+        name="nightly",
+        deadline=1595850000.0,
+        expected_duration=3600.0,
+        expected_end=1595845400.0,
+        expected_ratio=0.0125,
+        details=DETAILS,
+    )
+    before = replace(RUNNING, counts=replace(COUNTS, indices_completed=18))
+    for now, subjob, progress in ((1595841850.0, before, 0.1), (1595841860.0, RUNNING, 0.6)):
+        observation = Observation(
+            status=JobStatus.RUNNING, progress=progress, subjob_id=0, subjobs=(subjob, ENDED)
+        )
+        job = fold(job, observation, now=now)
+    return job
+
+
+def ended() -> Job:
+    """Return the same job after its end."""
+    finished = Observation(status=JobStatus.FINISHED, progress=1.0)
+    return fold(running(), finished, now=1595842001.0)
+
+
+def unasked() -> Job:
+    """Return a job of which nothing is known but its id."""
+    return Job(key=JobKey('quo"ted\\project', "00000000-0000-4000-8000-000000000011"))
+
+
+class Judge(Collector):
+    """The same jobs as prometheus_client's own families."""
+
+    def __init__(self, *jobs: Job) -> None:
+        self.jobs = jobs
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for row in JOBS:
+            family = GaugeMetricFamily(row.family.name, row.family.help, labels=row.family.labels)
+            for job in self.jobs:
+                for labels, value in row.samples(job):
+                    family.add_metric([job.key.project, job.key.job_id, *labels], value)
+            yield family
+
+
+def exposition(*jobs: Job) -> Exposition:
+    text = Exposition()
+    for job in jobs:
+        text.put(job)
+    return text
+
+
+def printed(text: Exposition) -> str:
+    return b"".join(text.pieces()).decode()
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [(), (unasked(),), (running(),), (ended(), unasked())],
+    ids=["none", "unasked", "running", "two"],
+)
+def test_text_is_byte_for_byte_that_of_prometheus_client(jobs: tuple[Job, ...]) -> None:
+    registry = CollectorRegistry()
+    registry.register(Judge(*jobs))
+    text = printed(exposition(*jobs))
+    assert text == generate_latest(registry).decode()
+    openmetrics: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]  # not annotated there
+    assert f"{text}# EOF\n" == openmetrics.decode()
+
+
+def test_rendering_again_gives_what_rendering_afresh_gives() -> None:
+    text = exposition(running())
+    text.put(ended())
+    assert printed(text) == printed(exposition(ended()))
+
+
+def test_a_changed_job_keeps_its_place() -> None:
+    text = exposition(running(), unasked())
+    text.put(ended())
+    assert printed(text) == printed(exposition(ended(), unasked()))
+
+
+def test_a_dropped_job_leaves_nothing() -> None:
+    text = exposition(running())
+    text.drop(running().key)
+    assert printed(text) == printed(exposition())
+    assert text.series == 0
+
+
+def test_series_are_counted_as_they_are_printed() -> None:
+    text = exposition(running(), unasked())
+    text.put(ended())
+    samples = [line for line in printed(text).splitlines() if not line.startswith("#")]
+    assert text.series == len(samples)
+
+
+def test_lone_surrogate_does_not_cost_the_scrape() -> None:
+    odd = replace(unasked(), name="a\ud800b")
+    assert 'name="a?b"' in printed(exposition(odd))
+
+
+def test_the_text_reads_back() -> None:
+    families = {f.name: f for f in text_string_to_metric_families(printed(exposition(running())))}
+    assert len(families) == len(JOBS)
+    info = families["dli_subjob_info"].samples[0]
+    assert info.labels["name"] == RUNNING.name
+
+
+@pytest.mark.parametrize(("name", "job"), [("running", running()), ("ended", ended())])
+def test_golden(name: str, job: Job) -> None:
+    assert printed(exposition(job)) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")

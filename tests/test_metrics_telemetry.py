@@ -1,0 +1,135 @@
+"""The exporter's own metrics."""
+
+from dataclasses import replace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.jobs.model import Job, JobKey, JobStatus
+from exporter.metrics.catalogue import EXPORTER, Type
+from exporter.metrics.telemetry import Telemetry
+
+RUNNING = Job(key=JobKey("prod", "a"), status=JobStatus.RUNNING, last_update=90.0)
+ENDED = Job(key=JobKey("prod", "b"), status=JobStatus.FAILED, last_update=10.0, ended=10.0)
+
+
+def telemetry(*jobs: Job, now: float = 100.0, series: int = 0) -> Telemetry:
+    own = Telemetry(jobs=lambda: jobs, series=lambda: series, now=lambda: now)
+    own.expect("prod", endpoints=["/jobs"], reasons=["timeout", "dns"])
+    return own
+
+
+def values(own: Telemetry, name: str) -> dict[tuple[str, ...], float]:
+    """Return the samples of that name by their label values, in the order of the names."""
+    return {
+        tuple(value for _, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(own.text().decode())
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_every_row_of_the_catalogue_is_there_with_its_text() -> None:
+    own = telemetry()
+    text = own.text().decode()
+    for family in EXPORTER:
+        assert f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.type}\n" in text
+
+
+def test_nothing_else_is_there_but_prometheus_clients_own() -> None:
+    names = {
+        line.split()[2] for line in telemetry().text().decode().splitlines() if line[:6] == "# HELP"
+    }
+    others = names - {family.name for family in EXPORTER}
+    assert all(name.startswith(("process_", "python_info")) for name in others)
+
+
+def test_no_created_series() -> None:
+    own = telemetry()
+    own.called("prod", "/jobs", 0.2, None)
+    assert b"_created" not in own.text() + own.openmetrics()
+
+
+def test_openmetrics_ends_with_its_mark() -> None:
+    assert telemetry().openmetrics().endswith(b"# EOF\n")
+
+
+def test_counters_are_present_before_the_first_event() -> None:
+    own = telemetry()
+    errors = values(own, "dli_exporter_api_request_errors_total")
+    assert errors == {("/jobs", "prod", "dns"): 0, ("/jobs", "prod", "timeout"): 0}
+    assert values(own, "dli_exporter_api_requests_total") == {("/jobs", "prod"): 0}
+    assert values(own, "dli_exporter_credentials_refresh_errors_total") == {("prod",): 0}
+
+
+def test_a_failed_call_counts_as_request_and_error() -> None:
+    own = telemetry()
+    own.called("prod", "/jobs", 0.2, None)
+    own.called("prod", "/jobs", 7.0, "timeout")
+    assert values(own, "dli_exporter_api_requests_total") == {("/jobs", "prod"): 2}
+    assert values(own, "dli_exporter_api_request_errors_total")["/jobs", "prod", "timeout"] == 1
+    assert values(own, "dli_exporter_api_request_duration_seconds_sum") == {("/jobs", "prod"): 7.2}
+
+
+def test_unknown_is_absent() -> None:
+    own = telemetry()
+    for family in ("dli_up", "dli_exporter_clock_skew_seconds", "dli_exporter_job_age_seconds"):
+        assert values(own, family) == {}
+
+
+def test_project_without_jobs_has_none() -> None:
+    assert values(telemetry(), "dli_exporter_jobs") == {
+        ("prod", "running"): 0,
+        ("prod", "ended"): 0,
+    }
+
+
+def test_jobs_by_state() -> None:
+    jobs = values(telemetry(RUNNING, ENDED, replace(RUNNING)), "dli_exporter_jobs")
+    assert jobs == {("prod", "running"): 2, ("prod", "ended"): 1}
+
+
+@pytest.mark.parametrize(
+    ("updates", "quantiles"),
+    [
+        pytest.param([90.0], {"0.5": 10, "0.99": 10, "1": 10}, id="one"),
+        pytest.param([99.0, 97.0, 60.0], {"0.5": 3, "0.99": 40, "1": 40}, id="three"),
+        pytest.param(
+            [100.0 - n for n in range(1, 101)], {"0.5": 50, "0.99": 99, "1": 100}, id="100"
+        ),
+        pytest.param([103.0], {"0.5": 0, "0.99": 0, "1": 0}, id="a clock that was set back"),
+    ],
+)
+def test_age_of_running_jobs(updates: list[float], quantiles: dict[str, float]) -> None:
+    jobs = [replace(RUNNING, last_update=update) for update in updates]
+    ages = values(telemetry(*jobs, ENDED), "dli_exporter_job_age_seconds")
+    assert ages == {("prod", quantile): age for quantile, age in quantiles.items()}
+
+
+def test_job_that_was_never_answered_has_no_age() -> None:
+    assert (
+        values(telemetry(replace(RUNNING, last_update=None)), "dli_exporter_job_age_seconds") == {}
+    )
+
+
+def test_permanent_keys_have_no_expiry() -> None:
+    own = telemetry()
+    own.expires("prod", 500.0)
+    assert values(own, "dli_exporter_credentials_expiry_timestamp_seconds") == {("prod",): 500}
+    own.expires("prod", None)
+    own.expires("prod", None)
+    assert values(own, "dli_exporter_credentials_expiry_timestamp_seconds") == {}
+
+
+def test_misread_fields_are_counted() -> None:
+    own = telemetry()
+    own.misread(unreadable=["progress", "progress"], out_of_range=["num_active_tasks"])
+    assert values(own, "dli_exporter_parse_errors_total") == {("progress",): 2}
+    assert values(own, "dli_exporter_out_of_range_values_total") == {("num_active_tasks",): 1}
+
+
+def test_types_are_what_the_catalogue_says() -> None:
+    kinds = {f.name: f.type for f in text_string_to_metric_families(telemetry().text().decode())}
+    for family in EXPORTER:
+        name = family.name.removesuffix("_total") if family.type is Type.COUNTER else family.name
+        assert kinds[name] == family.type
