@@ -95,7 +95,10 @@ def test_subjob_ratio(value: SubJob, ratio: float | None) -> None:
     ("value", "size"),
     [
         pytest.param(subjob(tasks=100, skipped=10), 90, id="running: all but the skipped"),
-        pytest.param(subjob(status=SubJobStatus.SUCCEEDED, indices=4), 4, id="ended: executed"),
+        pytest.param(subjob(status=SubJobStatus.SUCCEEDED, indices=4), 4, id="success: executed"),
+        pytest.param(
+            subjob(status=SubJobStatus.FAILED, tasks=96, indices=89, skipped=6), 90, id="failure"
+        ),
         pytest.param(subjob(tasks=None), None, id="not known"),
         pytest.param(subjob(tasks=1, skipped=3), 0, id="never negative"),
     ],
@@ -114,6 +117,11 @@ def test_known_work_counts_what_ended_with_what_it_executed() -> None:
 
 def test_known_work_counts_a_subjob_listed_no_more_as_ended() -> None:
     assert known_work([subjob(2, tasks=10)], gone({1: subjob(1, indices=90)})) == (90, 100)
+
+
+def test_a_failure_stays_undone_when_it_is_listed_no_more() -> None:
+    failed = subjob(1, SubJobStatus.FAILED, indices=90)
+    assert known_work([failed], Gone()) == known_work([], gone({1: failed})) == (90, 100)
 
 
 def test_work_is_not_known_before_any_subjob() -> None:

@@ -130,13 +130,14 @@ class Gone:
     """The last sight of the sub-jobs that the engine lists no more, and its sums.
 
     Spark keeps a bounded list, so sub-jobs leave it while their job runs. ``done`` is the
-    number of indices that they completed.
+    number of indices that they completed, ``work`` of those that they had to.
     """
 
     subjobs: Mapping[int, SubJob] = field(default_factory=dict)
     statuses: Mapping[SubJobStatus, int] = field(default_factory=dict)
     counts: Counts = Counts()
     done: int = 0
+    work: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

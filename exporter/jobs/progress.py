@@ -41,10 +41,11 @@ def done(subjob: SubJob) -> int:
 def work(subjob: SubJob) -> int | None:
     """Return how many indices the sub-job has to complete, as far as is known.
 
-    Skipped tasks are reported only when a sub-job ends, so the work of an ended one is
-    what it really executed. None while the API gives no number of tasks.
+    Skipped tasks are reported only when a sub-job ends, so the work of one that succeeded is
+    what it really executed. What a failed one left undone stays undone: else a failed job
+    would read as complete. None while the API gives no number of tasks.
     """
-    if subjob.status.ended:
+    if subjob.status is SubJobStatus.SUCCEEDED:
         return done(subjob)
     if subjob.counts.tasks is None:
         return None
@@ -68,14 +69,13 @@ def subjob_ratio(subjob: SubJob) -> float | None:
 def known_work(listed: Iterable[SubJob], gone: Gone) -> tuple[int, int] | None:
     """Return the indices completed and the indices to complete, over all sub-jobs seen.
 
-    Those that are listed no more must have ended: they count with what they were last seen
-    to have done. None while the size of no sub-job is known.
+    None while the size of no sub-job is known.
     """
     sizes = [(done(subjob), size) for subjob in listed if (size := work(subjob)) is not None]
     if not sizes and not gone.subjobs:
         return None
     achieved = sum(min(finished, size) for finished, size in sizes)
-    return gone.done + achieved, gone.done + sum(size for _, size in sizes)
+    return gone.done + achieved, gone.work + sum(size for _, size in sizes)
 
 
 def job_ratio(
@@ -99,18 +99,24 @@ def job_ratio(
 def gone(subjobs: Mapping[int, SubJob]) -> Gone:
     """Sum up the sub-jobs that are listed no more.
 
-    Nothing of them is active any longer, and one last seen RUNNING ended unseen: UNKNOWN.
+    Nothing of them is active any longer. One last seen RUNNING ended unseen: its end is
+    UNKNOWN, and its work what it was last seen to have done.
     """
     return Gone(
         subjobs=MappingProxyType(subjobs),
         statuses=MappingProxyType(Counter(map(_final_status, subjobs.values()))),
         counts=add(map(_at_rest, subjobs.values())),
         done=sum(map(done, subjobs.values())),
+        work=sum(map(_final_work, subjobs.values())),
     )
 
 
 def _final_status(subjob: SubJob) -> SubJobStatus:
     return subjob.status if subjob.status.ended else SubJobStatus.UNKNOWN
+
+
+def _final_work(subjob: SubJob) -> int:
+    return max(work(subjob) or 0, done(subjob)) if subjob.status.ended else done(subjob)
 
 
 def _at_rest(subjob: SubJob) -> Counts:
