@@ -1,0 +1,73 @@
+"""Whether the settings work: one look at each project, in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from .app import client_for, credentials
+from .dli.client import Call
+from .dli.errors import DliError
+from .dli.queries import JobsQuery
+from .settings import Project, Settings
+
+_NOTABLE_SKEW: Final = 60.0
+"""Seconds; the gateway refuses signatures that are 15 minutes off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was learnt about a project; ``error`` is what does not work, None if all does.
+
+    ``skew`` is how many seconds the clock here is ahead of the API's.
+    """
+
+    project: str
+    endpoint: str
+    provider: str
+    jobs: int | None = None
+    job: str | None = None
+    skew: float | None = None
+    error: DliError | None = None
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        if self.error is not None:
+            return f"{self.project}: failed ({self.error.reason}): {self.error}{self._clock()}"
+        return f"{self.project}: ok: {'; '.join(self._facts())}{self._clock()}"
+
+    def _facts(self) -> Iterator[str]:
+        yield f"{self.endpoint} accepts the credentials ({self.provider})"
+        yield f"{'some' if self.jobs is None else self.jobs} jobs in the project's list"
+        if self.job is not None:
+            yield f"job {self.job}"
+
+    def _clock(self) -> str:
+        if self.skew is None or abs(self.skew) < _NOTABLE_SKEW:
+            return ""
+        return (
+            f"; the clock here is {abs(self.skew):.0f} s {'ahead' if self.skew > 0 else 'behind'}"
+        )
+
+
+async def check(settings: Settings) -> list[Verdict]:
+    """List one job of each project and ask for the progress of the first one configured."""
+    return [await _look(name, project, settings) for name, project in settings.projects.items()]
+
+
+async def _look(name: str, project: Project, settings: Settings) -> Verdict:
+    calls: list[Call] = []
+    verdict = Verdict(
+        project=name, endpoint=project.endpoint, provider=project.credentials.provider
+    )
+    provider = credentials(project, on_error=lambda _: None)
+    async with client_for(project, settings, provider, calls.append) as client:
+        try:
+            page = await client.jobs(JobsQuery(page_size=1))
+            verdict = replace(verdict, jobs=page.count)
+            for job_id in project.jobs[:1]:
+                answer = await client.progress(job_id)
+                verdict = replace(verdict, job=f"{job_id} is {answer.observation.status}")
+        except DliError as error:
+            verdict = replace(verdict, error=error)
+    skews = [call.skew for call in calls if call.skew is not None]
+    return replace(verdict, skew=skews[-1] if skews else None)
