@@ -1,18 +1,21 @@
 """Folding answers into jobs."""
 
 from dataclasses import replace
+from typing import Any
 
 from exporter.jobs.model import (
     Counts,
+    Details,
     Job,
     JobKey,
     JobStatus,
     KillReason,
+    ListedJob,
     Observation,
     SubJob,
     SubJobStatus,
 )
-from exporter.jobs.store import JobStore, fold
+from exporter.jobs.store import JobStore, describe, fold
 
 KEY = JobKey("prod", "85798b38-ae44-48eb-bb90-7cf0dcdafe7b")
 RUNNING = SubJob(
@@ -39,21 +42,23 @@ def with_counts(subjob: SubJob, status: SubJobStatus, **counts: int) -> SubJob:
     return replace(subjob, status=status, counts=replace(subjob.counts, **counts))
 
 
-def test_a_tracked_job_is_one_job() -> None:
-    store = JobStore()
-    first = store.track(KEY)
-    assert store.track(KEY) is first
-    assert len(store) == 1
-    assert KEY in store
+def test_the_store_keeps_the_newest_value_in_the_first_place() -> None:
+    store, other = JobStore(), Job(key=JobKey("prod", "other"))
+    store.put(Job(key=KEY))
+    store.put(other)
+    job = after(observed(RUNNING))
+    store.put(job)
+    assert list(store) == [job, other]
+    assert (store.get(KEY), store[KEY], len(store)) == (job, job, 2)
 
 
-def test_an_observation_replaces_the_value() -> None:
+def test_a_removed_job_is_not_there() -> None:
     store = JobStore()
-    before = store.track(KEY)
-    job = store.observe(KEY, observed(RUNNING), now=5.0)
-    assert (before.status, job.status) == (None, JobStatus.RUNNING)
-    assert store[KEY] is job
-    assert list(store) == [job]
+    store.put(Job(key=KEY))
+    store.remove(KEY)
+    store.remove(KEY)
+    assert KEY not in store
+    assert store.get(KEY) is None
 
 
 def test_totals_keep_the_last_sight_of_a_subjob_that_left() -> None:
@@ -126,3 +131,32 @@ def test_progress_is_dated_by_movement_and_update_by_answers() -> None:
 def test_a_subjob_has_the_expected_end_of_its_own_speed() -> None:
     faster = with_counts(RUNNING, SubJobStatus.RUNNING, indices_completed=7)
     assert after(observed(RUNNING), observed(faster)).listed[0].expected_end == 3.0
+
+
+def row(status: JobStatus, **details: Any) -> ListedJob:
+    return ListedJob(job_id=KEY.job_id, status=status, details=Details(**details))
+
+
+def test_the_list_tells_how_a_job_stands_that_was_never_observed() -> None:
+    job = describe(Job(key=KEY), row(JobStatus.LAUNCHING, queue_name="etl"), now=5.0)
+    assert (job.status, job.ratio, job.last_update) == (JobStatus.LAUNCHING, 0.0, 5.0)
+    assert job.details is not None
+    assert job.details.queue_name == "etl"
+
+
+def test_the_progress_api_knows_better_while_a_job_runs() -> None:
+    job = describe(after(observed(RUNNING)), row(JobStatus.LAUNCHING), now=5.0)
+    assert (job.status, job.ratio, job.last_update) == (JobStatus.RUNNING, 0.4, 1.0)
+
+
+def test_the_list_tells_of_an_end() -> None:
+    job = describe(after(observed(RUNNING)), row(JobStatus.FINISHED, end=4.5), now=5.0)
+    assert (job.status, job.ratio, job.ended) == (JobStatus.FINISHED, 1.0, 5.0)
+    assert (job.last_progress, job.last_update) == (5.0, 5.0)
+
+
+def test_a_list_that_lags_behind_does_not_revive_a_job() -> None:
+    ended = after(observed(RUNNING), observed(status=JobStatus.FAILED))
+    for status in (JobStatus.RUNNING, JobStatus.FINISHED):
+        job = describe(ended, row(status), now=5.0)
+        assert (job.status, job.ended, job.last_update) == (JobStatus.FAILED, 2.0, 2.0)

@@ -60,6 +60,21 @@ class JobKey:
     job_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """That somebody wants a job watched, and what they say of it.
+
+    ``project`` is a name in the settings, ``deadline`` in Unix seconds; ``labels`` show where
+    they are allow-listed, as a job's tags do.
+    """
+
+    job_id: str
+    project: str = "default"
+    name: str = ""
+    deadline: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Spark's counters, of one sub-job or summed over several; None where never given.
@@ -185,6 +200,7 @@ class Job:
     key: JobKey
     name: str = ""
     deadline: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     status: JobStatus | None = None
     progress: float | None = None
     subjob_id: int | None = None

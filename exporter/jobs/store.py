@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .model import Gone, Job, JobKey, Observation, Sighting, SubJob
+from .model import Gone, Job, JobKey, ListedJob, Observation, Sighting, SubJob
 from .progress import add, advanced, filled, gone, job_ratio, known_work, sighted
 
 
@@ -26,14 +26,17 @@ class JobStore:
     def __getitem__(self, key: JobKey) -> Job:
         return self._jobs[key]
 
-    def track(self, key: JobKey) -> Job:
-        """Start to track a job; one that is tracked already stays as it is."""
-        return self._jobs.setdefault(key, Job(key=key))
+    def get(self, key: JobKey) -> Job | None:
+        """Return a job; None if it is not tracked."""
+        return self._jobs.get(key)
 
-    def observe(self, key: JobKey, observation: Observation, *, now: float) -> Job:
-        """Fold an answer of ``now`` (Unix seconds) into its job and return the new value."""
-        job = self._jobs[key] = fold(self._jobs[key], observation, now=now)
-        return job
+    def put(self, job: Job) -> None:
+        """Keep a job's new value; a new job comes last."""
+        self._jobs[job.key] = job
+
+    def remove(self, key: JobKey) -> None:
+        """Forget a job."""
+        self._jobs.pop(key, None)
 
 
 def fold(job: Job, observation: Observation, *, now: float) -> Job:
@@ -62,6 +65,27 @@ def fold(job: Job, observation: Observation, *, now: float) -> Job:
         last_progress=now if advanced(job, observation) else job.last_progress,
         last_update=now,
         ended=(job.ended or now) if status.terminal else None,
+    )
+
+
+def describe(job: Job, row: ListedJob, *, now: float) -> Job:
+    """Return the job after the list API said this of it at ``now`` (Unix seconds).
+
+    The progress API knows better how a job stands while it runs. The list's word counts for a
+    job that was never observed, and for the end: the progress API may lag behind or be out of
+    reach for a kind of job.
+    """
+    told = row.status if job.status is None or row.status.terminal else job.status
+    if job.status is not None and job.status.terminal:
+        told = job.status
+    return replace(
+        job,
+        details=row.details,
+        status=told,
+        ratio=job_ratio(told, None, job.ratio),
+        last_progress=job.last_progress if told is job.status else now,
+        last_update=now if told is row.status else job.last_update,
+        ended=(job.ended or now) if told.terminal else None,
     )
 
 
