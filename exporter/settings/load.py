@@ -1,0 +1,79 @@
+"""Reading the settings: flags win over the environment, and that over the file."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from . import document, sources
+from .mistakes import SettingsError, Source, describe, dotted
+from .model import Settings
+
+
+def load(flags: Sequence[str] | argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """Read the settings from *flags* (or what ``FlagParser.parse`` made of them) and *environ*.
+
+    Raises SettingsError with one line per mistake. ``HUAWEICLOUD_SDK_`` variables are explained at
+    :func:`.sources.from_vendor`.
+    """
+    if not isinstance(flags, argparse.Namespace):
+        flags = sources.FlagParser("dli-exporter").parse(flags)
+    given = sources.from_flags(flags)
+    file = _file(sources.merge(sources.from_environment(environ, ()), given))
+    variables = sources.from_environment(environ, _project_names(file))
+    vendor = sources.from_vendor(environ, sources.merge(file, variables, given))
+    try:
+        return _settings(sources.merge(file, vendor, variables, given))
+    except ValidationError as error:
+        from_file, from_vendor = Source(file, dotted), Source(vendor, sources.as_vendor_variable)
+        raise SettingsError(
+            describe(
+                error,
+                Settings,
+                [
+                    Source(given, sources.as_flag),
+                    Source(variables, sources.as_variable),
+                    from_vendor,
+                    from_file,
+                ],
+                unset=from_vendor if vendor else from_file,
+            )
+        ) from None
+
+
+def require_project(settings: Settings) -> None:
+    """Raise SettingsError unless there is a project to ask about."""
+    if not settings.projects:
+        raise SettingsError(
+            [
+                "projects: is missing; needed: a project in the file (--config.file), or "
+                "HUAWEICLOUD_SDK_AK, _SK, _PROJECT_ID and _REGION in the environment"
+            ]
+        )
+
+
+def _file(configured: sources.Tree) -> sources.Tree:
+    """Read the file that flags or environment name, if they do."""
+    section = configured.get("config")
+    path = section.get("file") if isinstance(section, dict) else None
+    if not isinstance(path, str):
+        return {}
+    tree = document.read(Path(path))
+    if "config" in tree:
+        raise SettingsError([f"{path}: config: cannot be set in the file; use --config.file"])
+    return tree
+
+
+def _project_names(file: sources.Tree) -> list[str]:
+    projects = file.get("projects")
+    return list(projects) if isinstance(projects, dict) else []
+
+
+def _settings(tree: sources.Tree) -> Settings:
+    """Validate *tree*. To BaseSettings a name with ``_`` in front is an order, not a setting."""
+    if any(name.startswith("_") for name in tree):
+        raise SettingsError(["settings: unknown setting; no name begins with _"])
+    values: dict[str, Any] = tree
+    return Settings(**values)

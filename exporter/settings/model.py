@@ -1,0 +1,240 @@
+"""What an operator may set: one model, whose field texts are the help."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.types import DirectoryPath
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ..dli.endpoints import dli_endpoint, regions
+from .values import (
+    Duration,
+    Endpoint,
+    JobIds,
+    ListenAddress,
+    PositiveDuration,
+    PositiveNumber,
+    ProjectId,
+    ProjectName,
+    Secret,
+    WebAddress,
+    Zone,
+    ZoneName,
+    bad,
+    once,
+)
+
+DEFAULT_PROJECT: Final = "default"
+"""The project of top-level ``jobs`` and of the vendor's environment variables."""
+
+
+class Section(BaseModel):
+    """A part of the settings: it refuses what it does not know, and never changes."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_unset(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        known = cls.model_fields
+        return {
+            name: value for name, value in given.items() if not (value is None and name in known)
+        }
+
+
+class ConfigFile(Section):
+    """Where the settings are read from."""
+
+    file: Path | None = None
+    """YAML file with the settings; flags and the environment win over it."""
+
+
+class StaticCredentials(Section):
+    """An access key written into the settings."""
+
+    provider: Literal["static"]
+    """Kind of credentials."""
+    ak: Secret
+    """access key id"""
+    sk: Secret
+    """secret access key"""
+    security_token: Secret | None = None
+    """security token, for temporary access keys only"""
+
+
+class FileCredentials(Section):
+    """An access key in files, read again when they change."""
+
+    provider: Literal["file"]
+    """Kind of credentials."""
+    directory: Path
+    """directory with the files `ak`, `sk` and, for temporary keys, `security_token`"""
+
+
+class TokenCredentials(Section):
+    """An IAM token in a file, read again when it changes."""
+
+    provider: Literal["token"]
+    """Kind of credentials."""
+    path: Path
+    """file with an IAM token"""
+
+
+Credentials = Annotated[
+    StaticCredentials | FileCredentials | TokenCredentials, Field(discriminator="provider")
+]
+
+
+class Project(Section):
+    """A DLI project and the jobs in it that somebody cares about."""
+
+    endpoint: Endpoint = ""
+    """address of the DLI API; never empty once read"""
+    region: str | None = Field(default=None, validate_default=True)
+    """region, such as ap-southeast-3: it gives the endpoint"""
+    project_id: ProjectId
+    """id of the project, as "My Credentials" in the console shows it"""
+    credentials: Credentials
+    """section with a `provider`: static, file or token"""
+    requests_per_second: PositiveNumber = 5
+    """this project's share of the account's API quota"""
+    ca_file: FilePath | None = None
+    """PEM file with the certificate authorities of a private endpoint"""
+    jobs: JobIds = ()
+    """ids of the jobs to watch"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _region_gives_endpoint(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("endpoint") is not None:
+            return given
+        region = given.get("region")
+        found = dli_endpoint(region) if isinstance(region, str) else None
+        return {**given, "endpoint": found} if found else given
+
+    @field_validator("region")
+    @classmethod
+    def _endpoint_is_known(cls, region: str | None, others: ValidationInfo) -> str | None:
+        if others.data.get("endpoint", "given, but wrong"):
+            return region
+        if region is None:
+            raise bad("is missing; needed: a region, or an endpoint")
+        raise bad(f"unknown region; set endpoint too, or one of: {', '.join(regions())}")
+
+
+class Poll(Section):
+    """How DLI is asked about jobs."""
+
+    interval: PositiveDuration = Duration("15s")
+    """How often to ask about each running job, at most."""
+    timeout: PositiveDuration = Duration("10s")
+    """How long one answer may take."""
+
+
+class Web(Section):
+    """The exporter's own HTTP server."""
+
+    listen_address: ListenAddress = ListenAddress(":10296")
+    """Where to serve /metrics."""
+
+
+class Log(Section):
+    """What is logged, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level to log."""
+    format: Literal["logfmt", "json"] = "logfmt"
+    """How log lines are written."""
+
+
+class Simulator(Section):
+    """The DLI simulator of `demo` and `simulate`."""
+
+    listen_address: ListenAddress = ListenAddress("127.0.0.1:10297")
+    """Where to serve the simulated DLI API."""
+    timelines: DirectoryPath | None = None
+    """Directory with recorded jobs to replay instead of the ones built in."""
+    spark: WebAddress | None = None
+    """URL of a live Spark application's UI to show instead of recordings."""
+    speed: PositiveNumber = 1
+    """How many times faster than recorded to replay."""
+    loop: bool = True
+    """Start the recordings again when they are over."""
+    seed: int = 1
+    """Seed of everything that happens at random."""
+    requests_per_second: PositiveNumber | None = None
+    """Throttle callers above this rate, as the API gateway does."""
+    fault_rate: float = Field(default=0, ge=0, le=1)
+    """Share of the answers that fail, from 0 to 1."""
+    fault_status: int = Field(default=503, ge=400, le=599)
+    """HTTP status of the answers that fail."""
+    fault_delay: Duration = Duration("0s")
+    """How long every answer is held back."""
+
+
+class Settings(Section, BaseSettings):
+    """Everything an operator may set; :func:`load` fills it.
+
+    Made by hand it takes its arguments and defaults alone: no environment, no file.
+    """
+
+    model_config = SettingsConfigDict(
+        # Flags and variables hold plain words, never JSON: a list is separated by commas.
+        enable_decoding=False,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        cli_implicit_flags=True,
+        cli_kebab_case=True,
+        cli_use_class_docs_for_groups=True,
+    )
+
+    config: ConfigFile = ConfigFile()
+    projects: dict[ProjectName, Project] = {}
+    """Projects by name; the name is the `project` label."""
+    jobs: JobIds = ()
+    """Id of a job to watch in the project `default`; may be repeated."""
+    poll: Poll = Poll()
+    web: Web = Web()
+    log: Log = Log()
+    zones: dict[ZoneName, Zone] = {}
+    """What time zone abbreviations in DLI's answers mean, beside or instead of the usual."""
+    simulator: Simulator = Simulator()
+
+    @field_validator("jobs")
+    @classmethod
+    def _default_exists(cls, jobs: tuple[str, ...], others: ValidationInfo) -> tuple[str, ...]:
+        if jobs and DEFAULT_PROJECT not in others.data.get("projects", {DEFAULT_PROJECT}):
+            raise bad("belongs to the project `default`, which is not set; set projects.default")
+        return jobs
+
+    @model_validator(mode="after")
+    def _default_gets_jobs(self) -> Self:
+        if self.jobs:
+            default = self.projects[DEFAULT_PROJECT]
+            jobs = once((*default.jobs, *self.jobs))
+            self.projects[DEFAULT_PROJECT] = default.model_copy(update={"jobs": jobs})
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing behind the caller's back: :func:`load` says what comes from where."""
+        return (init_settings,)
