@@ -1,0 +1,1 @@
+"""The vendor: Huawei Cloud DLI over HTTP."""

@@ -1,0 +1,195 @@
+"""What lets a project's calls out: one line for all, the quota, the breakers, the credential."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from .credentials import Provider
+from .errors import (
+    CredentialsUnavailable,
+    DliError,
+    KeyLocked,
+    KeyUnknown,
+    Scope,
+    Throttled,
+)
+from .pacing import (
+    KEY_PAUSE,
+    KEY_STRIKES,
+    OUTAGE_PAUSE,
+    OUTAGE_STRIKES,
+    Admission,
+    Backoff,
+    Breaker,
+    Bucket,
+)
+from .signing import Credential
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """Why calls fail without being made, and when (monotonic seconds) one may go out again."""
+
+    error: DliError
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What a call goes out with; breakers belong to a credential, so they travel with it."""
+
+    credential: Credential
+    key: Breaker
+    service: Breaker
+
+
+class Gate:
+    """Every attempt of every call passes here, first come, first served."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        requests_per_second: float,
+        patience: float,
+        backoff: Backoff,
+        monotonic: Callable[[], float],
+        jitter: Callable[[], float],
+        sleep: Callable[[float], Awaitable[object]],
+    ) -> None:
+        """Take the quota, and ``patience``: no call waits longer (seconds) for a pause to end."""
+        self._provider = provider
+        self._patience = patience
+        self._backoff = backoff
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._sleep = sleep
+        self._bucket = Bucket(requests_per_second)
+        self._throttled: Throttled | None = None
+        self._credential: Credential | None = None
+        self._key, self._service = _breakers()
+        self._line = asyncio.Lock()
+        self._returned = asyncio.Event()
+
+    @property
+    def limit(self) -> float:
+        """The present limit in calls a second: the setting, or less after refusals."""
+        return self._bucket.limit
+
+    @property
+    def suspension(self) -> Suspension | None:
+        """Why calls are not made at present; None if they are."""
+        for breaker in (self._key, self._service):
+            if breaker.cause and breaker.open_until is not None:
+                return Suspension(breaker.cause, breaker.open_until)
+        pause = self._bucket.paused_until
+        if self._throttled and pause is not None and pause > self._monotonic():
+            return Suspension(self._throttled, pause)
+        return None
+
+    async def depart(self) -> Departure:
+        """Wait in line until a call may go out; exactly one ``settle`` or ``abandon`` follows.
+
+        While calls are suspended it raises why at once, as an error that is not ``called``.
+        """
+        async with self._line:
+            credential = await self._present()
+            while True:
+                now = self._monotonic()
+                self._refuse_if_suspended(now)
+                if self._key.admits(now) is Admission.WAIT:
+                    self._returned.clear()
+                    await self._returned.wait()
+                elif wait := self._bucket.take(now):
+                    await self._sleep(wait)
+                else:
+                    self._key.left()
+                    self._service.left()
+                    return Departure(credential, self._key, self._service)
+
+    def settle(self, departure: Departure, error: DliError | None) -> None:
+        """Let the quota and the breakers learn from an exchange."""
+        now = self._monotonic()
+        if error is None:
+            self._bucket.succeeded()
+        elif isinstance(error, Throttled):
+            self._throttled = error
+            self._bucket.throttled(now, self._pause(error), error.limit)
+        _judge_key(departure.key, error, now)
+        if error is not None and error.outage:
+            departure.service.failed(error, now)
+        else:
+            departure.service.succeeded()
+        self._returned.set()
+
+    def abandon(self, departure: Departure) -> None:
+        """Note that a call was given up, so that nobody learned anything."""
+        departure.key.came_back()
+        departure.service.came_back()
+        self._returned.set()
+
+    async def retry(self, error: DliError, failures: int) -> bool:
+        """Wait as long as a retry should; return false, at once, if there should be none."""
+        if not error.retryable:
+            return False
+        if isinstance(error, Throttled):
+            return True  # the quota is paused already, for everybody
+        wait = max(self._backoff.delay(failures, self._jitter()), error.retry_after or 0.0)
+        if wait > self._patience:
+            return False
+        await self._sleep(wait)
+        return True
+
+    async def renew(self, credential: Credential) -> bool:
+        """Tell the provider about a refused credential; return whether it has another one."""
+        self._provider.reject(credential)
+        try:
+            return await self._ask_provider() != credential
+        except CredentialsUnavailable:
+            return False
+
+    async def _present(self) -> Credential:
+        """Get the credential; a new one starts with a clean slate."""
+        credential = await self._ask_provider()
+        if credential != self._credential:
+            self._credential = credential
+            self._key, self._service = _breakers()
+        return credential
+
+    async def _ask_provider(self) -> Credential:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._provider.credential()
+        except TimeoutError:
+            raise CredentialsUnavailable("the credential provider does not answer") from None
+
+    def _refuse_if_suspended(self, now: float) -> None:
+        for breaker in (self._key, self._service):
+            if breaker.cause and breaker.admits(now) is Admission.STOP:
+                raise breaker.cause.uncalled()
+        pause = (self._bucket.paused_until or now) - now
+        if self._throttled and pause > self._patience:
+            raise self._throttled.uncalled()
+
+    def _pause(self, error: Throttled) -> float:
+        if error.retry_after is not None:
+            return error.retry_after
+        return self._backoff.delay(0, self._jitter())
+
+
+def _breakers() -> tuple[Breaker, Breaker]:
+    """Make the breaker against the key's lock, and the one against calling into an outage."""
+    return (
+        Breaker(strikes=KEY_STRIKES, pause=KEY_PAUSE, wary=True),
+        Breaker(strikes=OUTAGE_STRIKES, pause=OUTAGE_PAUSE),
+    )
+
+
+def _judge_key(key: Breaker, error: DliError | None, now: float) -> None:
+    """Only what DLI itself answered proves a key; a busy gateway may not have looked at it."""
+    if error is None or error.scope is Scope.JOB:
+        key.succeeded()
+    elif error.counts_towards_lock:
+        key.failed(error, now, hopeless=isinstance(error, KeyLocked | KeyUnknown))
+    else:
+        key.came_back()

@@ -1,0 +1,138 @@
+"""One HTTP GET: bounded, no redirects, nothing ambient, and every failure one of ours."""
+
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+import yarl
+
+from .errors import (
+    ConnectionFailed,
+    ContentTypeRefused,
+    DliError,
+    DnsFailed,
+    EndpointNotFound,
+    PayloadCut,
+    PayloadTooLarge,
+    RedirectRefused,
+    TimedOut,
+    TlsFailed,
+)
+
+LARGEST_BODY: Final = 8 * 1024 * 1024
+"""Bytes after decompression; 150 sub-jobs take about 100 kB."""
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds for one TCP connection."""
+
+_LARGEST_ERROR: Final = 64 * 1024
+_CONNECTIONS: Final = 100
+_KEEPALIVE: Final = 60.0  # seconds: longer than most poll intervals
+
+# The first row that fits counts, so what is special stands above what is general.
+MEANINGS: Final[tuple[tuple[type[Exception], type[DliError], str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, DnsFailed, "cannot resolve"),
+    (socket.gaierror, DnsFailed, "cannot resolve"),
+    (aiohttp.ClientSSLError, TlsFailed, "no trustworthy TLS connection to"),
+    (aiohttp.ServerFingerprintMismatch, TlsFailed, "no trustworthy TLS connection to"),
+    (ssl.SSLError, TlsFailed, "no trustworthy TLS connection to"),
+    (TimeoutError, TimedOut, "no answer in time from"),
+    (aiohttp.ClientPayloadError, PayloadCut, "a damaged answer from"),
+    (aiohttp.ContentTypeError, ContentTypeRefused, "no JSON from"),
+    (aiohttp.TooManyRedirects, RedirectRefused, "a redirect from"),
+    (aiohttp.RedirectClientError, RedirectRefused, "a redirect from"),
+    (aiohttp.ClientResponseError, ConnectionFailed, "no HTTP from"),
+    (aiohttp.InvalidURL, EndpointNotFound, "cannot make a URL for"),
+    (aiohttp.NonHttpUrlClientError, EndpointNotFound, "cannot make a URL for"),
+    (aiohttp.ServerDisconnectedError, ConnectionFailed, "no answer before the end from"),
+    (aiohttp.ClientConnectionError, ConnectionFailed, "no connection to"),
+    (OSError, ConnectionFailed, "no connection to"),
+    (aiohttp.ClientError, ConnectionFailed, "no exchange with"),
+)
+"""What the exceptions of aiohttp and of the standard library mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, whole; of an error page only the beginning."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+def session(*, ca_file: str | None = None) -> aiohttp.ClientSession:
+    """Open a session that takes nothing from its surroundings: no proxy, netrc or cookies.
+
+    TLS is always verified, with the system's authorities and those of ``ca_file``; an OSError
+    or ssl.SSLError tells that this file cannot be used. Whoever calls this closes it.
+    """
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE, ssl=context
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
+async def fetch(
+    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], *, within: float
+) -> Reply:
+    """Send a GET for exactly this URL and read the whole answer ``within`` seconds.
+
+    Raises nothing but DliError; redirects come back as they are.
+    """
+    target = yarl.URL(url, encoded=True)  # or yarl would rewrite escapes that are signed
+    limits = aiohttp.ClientTimeout(total=within, sock_connect=min(CONNECT_TIMEOUT, within))
+    try:
+        async with session.get(
+            target, headers=headers, allow_redirects=False, timeout=limits
+        ) as response:
+            return Reply(response.status, response.headers, await _read(response))
+    except (aiohttp.ClientError, OSError) as error:
+        # Not chained: aiohttp's exceptions carry the request's headers, credential included.
+        raise translate(error, target.host or url) from None
+
+
+def translate(error: Exception, host: str) -> DliError:
+    """Say in our terms what an exception of aiohttp or of the standard library means."""
+    if isinstance(error, aiohttp.ClientPayloadError) and "ConnectionResetError" in str(error):
+        error = ConnectionResetError(errno.ECONNRESET, "")  # aiohttp keeps it as text only
+    kind, text = next((kind, text) for known, kind, text in MEANINGS if isinstance(error, known))
+    detail = _detail(error)
+    return kind(f"{text} {host}: {detail}" if detail else f"{text} {host}")
+
+
+def _detail(error: Exception) -> str:
+    """Find a plain reason; never an exception's own text, which may quote headers."""
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    if isinstance(inner, ssl.SSLError):
+        return getattr(inner, "verify_message", None) or getattr(inner, "reason", None) or ""
+    if not isinstance(inner, OSError):
+        return ""
+    # Asyncio writes addresses into strerror; resolvers have numbers of their own, below 0.
+    number = inner.errno or 0
+    return os.strerror(number) if number > 0 else inner.strerror or ""
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    good = response.status < 300
+    limit = LARGEST_BODY if good else _LARGEST_ERROR
+    if good and (response.content_length or 0) > limit:
+        raise PayloadTooLarge(f"an answer of {response.content_length} bytes")
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            if good:
+                raise PayloadTooLarge(f"an answer of more than {limit} bytes")
+            break
+    return bytes(body[:limit])
