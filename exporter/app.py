@@ -1,86 +1,136 @@
 """The composition root: builds everything from the settings, starts it and stops it."""
 
 import asyncio
+import logging
 import os
 import platform
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from math import ceil
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from .dli.client import ENDPOINTS, Call, DliClient
-from .dli.credentials import FileProvider, Provider, Static, read_directory, read_token
-from .dli.errors import REASONS, CredentialsUnavailable
-from .dli.signing import AccessKey
-from .dli.times import DEFAULT_ZONES
-from .dli.transport import session
-from .jobs.store import JobStore
-from .metrics.exposition import Exposition
+from .connection import StartError
+from .fleet import Fleet
+from .jobs.model import Job, JobKey, Registration
+from .jobs.retention import Retention, State, state
+from .logs import fields
+from .metrics.catalogue import job_families
+from .metrics.exposition import Exposition, SubJobs
 from .metrics.telemetry import Telemetry
-from .poller import Poller
-from .settings import ListenAddress, Project, Settings
-from .settings.model import FileCredentials, StaticCredentials
+from .settings import Settings, SettingsError, require_project
+from .sources.directory import Directory
+from .sources.registration import Reason, Rejection
+from .tracker import Limits, Source, Tags, Tracker
+from .web.lifecycle import Lifecycle, add_lifecycle
 from .web.negotiation import Format
-from .web.routes import Views, application
+from .web.registration import Registry, add_routes
+from .web.routes import Scrape, Views, application
+from .web.scrapers import Scrapers
+
+log = logging.getLogger(__name__)
 
 VERSION: Final = version("dli-exporter")
 
-_LONGEST_CALL: Final = 1.0
-"""Seconds that a call takes when DLI is slow: so long may calls overlap."""
 _HUNG: Final = 3
 """A poller that has not gone round for so many intervals hangs."""
 _STOP: Final = 5.0
 """Seconds that scrapes under way get when the exporter stops."""
+_LAST_POLL: Final = 10.0
+"""Seconds for the last look at every running job."""
+_SCAN_INTERVAL: Final = 2.0
+"""Seconds between two looks at the directory of registrations."""
+_FIXED: Final = ("jobs_dir", "subjobs", "tags", "log")
+"""Settings that a reload does not change, beside where the web server listens."""
 
 
-class StartError(Exception):
-    """The exporter cannot start; ``str()`` is the one line to show."""
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the operator asks for, by signals.
+
+    ``stop`` is to end once every scraper has the final picture, ``quit`` to end at once,
+    ``reload`` to read the settings again.
+    """
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    quit: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Exporter:
     """All parts of an exporter, connected with each other."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Build what needs no event loop."""
+    def __init__(self, settings: Settings, load: Callable[[], Settings]) -> None:
+        """Build everything; ``load`` reads the settings again or raises SettingsError.
+
+        StartError if a connection cannot be opened. Whoever builds an exporter closes it.
+        """
         self._settings = settings
-        self._store = store = JobStore()
-        self._exposition = exposition = Exposition()
-        self._telemetry = Telemetry(
-            jobs=lambda: store, series=lambda: exposition.series, now=time.time
+        self._load = load
+        self._scrapers = Scrapers()
+        self._scraped = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._stopping = False
+        self._exposition = Exposition(
+            job_families(settings.tags.labels),
+            subjobs=SubJobs(settings.subjobs),
+            subjobs_per_job=settings.limits.subjobs_per_job,
         )
-        self._pollers: list[Poller] = []
+        self._telemetry = Telemetry(
+            jobs=self._states, series=lambda: self._exposition.series, now=time.time
+        )
         self._telemetry.build(
             version=VERSION,
             # The image is built with it; a wheel does not know its commit.
             revision=os.environ.get("GIT_REVISION", "unknown"),
             python_version=platform.python_version(),
         )
+        self._telemetry.reloaded(True, time.time())
+        self._tracker = Tracker(
+            exposition=self._exposition,
+            telemetry=self._telemetry,
+            retention=_retention(settings),
+            limits=_limits(settings),
+            tags=Tags(settings.tags.name, settings.tags.deadline),
+            delivered=lambda since: self._scrapers.delivered(since, time.monotonic()),
+            now=time.time,
+            monotonic=time.monotonic,
+        )
+        self._fleet = Fleet(settings, tracker=self._tracker, telemetry=self._telemetry)
 
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[None]:
-        """Make a client and a poller for each project, and close the connections in the end."""
-        async with AsyncExitStack() as stack:
-            for name, project in self._settings.projects.items():
-                client = await stack.enter_async_context(self._client(name, project))
-                self._pollers.append(self._poller(name, project, client))
-            yield
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._fleet.close()
 
-    async def poll(self) -> None:
-        """Poll for ever; a poller that fails unexpectedly ends the others and raises."""
-        async with asyncio.TaskGroup() as tasks:
-            for poller in self._pollers:
-                tasks.create_task(poller.run())
+    async def run(self, orders: Orders, started: Callable[[int], None]) -> None:
+        """Serve and poll until told to stop; ``started`` is told the port.
 
-    async def poll_once(self) -> None:
-        """Ask for every job once."""
-        async with asyncio.TaskGroup() as tasks:
-            for poller in self._pollers:
-                tasks.create_task(poller.once())
+        A part that fails unexpectedly ends all others and raises.
+        """
+        async with asyncio.TaskGroup() as group, self._listening(group) as port:
+            self._fleet.attach()
+            self._fleet.start(group)
+            aside = [group.create_task(self._reload_when_told(orders, group))]
+            if self._settings.jobs_dir is not None:
+                aside.append(group.create_task(self._scan(self._settings.jobs_dir)))
+            started(port)
+            await orders.stop.wait()
+            self._stopping = True
+            for task in aside:
+                task.cancel()
+            await self._fleet.stop()
+            await self._linger(orders)
+
+    async def once(self) -> None:
+        """Look for jobs once, and ask for each of them once."""
+        self._fleet.attach()
+        async with asyncio.TaskGroup() as group:
+            for watch in self._fleet:
+                group.create_task(watch.once())
 
     def exposition(self, chosen: Format) -> Iterator[bytes]:
         """Yield everything that is exposed."""
@@ -88,134 +138,178 @@ class Exporter:
         openmetrics = chosen is Format.OPENMETRICS
         yield self._telemetry.openmetrics() if openmetrics else self._telemetry.text()
 
-    def views(self) -> Views:
-        """Return what the web side reads."""
+    async def _linger(self, orders: Orders) -> None:
+        """Stay until every scraper has seen the final picture, for so long as is allowed."""
+        seen = asyncio.create_task(self._final_picture_seen())
+        quitting = asyncio.create_task(orders.quit.wait())
+        await asyncio.wait(
+            {seen, quitting},
+            timeout=self._settings.web.linger,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if not seen.done() and not quitting.done():
+            log.warning("not every scraper has seen the final picture: web.linger is over")
+        for task in (seen, quitting):
+            task.cancel()
+        await asyncio.gather(seen, quitting, return_exceptions=True)
+
+    async def _final_picture_seen(self) -> None:
+        """Look at every running job once more, and wait for the scrapes that show it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_POLL), asyncio.TaskGroup() as group:
+                for watch in self._fleet:
+                    group.create_task(watch.poller.once())
+        while not all(map(self._tracker.delivered, self._tracker)):
+            self._scraped.clear()
+            await self._scraped.wait()
+
+    async def _scan(self, path: Path) -> None:
+        """Take up what is registered in the directory."""
+        directory = Directory(path, projects=lambda: self._fleet.projects)
+        waiting: dict[JobKey, Registration] = {}
+        while True:
+            found = await directory.scan()
+            for key in found.gone:
+                waiting.pop(key, None)
+                self._tracker.withdraw(key, Source.DIRECTORY)
+            for registration in found.added:
+                waiting[JobKey(registration.project, registration.job_id)] = registration
+            # What there is no room for waits: a file is said to be new only once.
+            waiting = {
+                key: registration
+                for key, registration in waiting.items()
+                if self._tracker.register(registration, Source.DIRECTORY) is not None
+            }
+            for rejection in found.rejected:
+                self._reject(rejection)
+            if found.error is not None:
+                self._reject(Rejection(Reason.UNREADABLE, found.error))
+            await asyncio.sleep(_SCAN_INTERVAL)
+
+    async def _reload_when_told(self, orders: Orders, group: asyncio.TaskGroup) -> None:
+        while True:
+            await orders.reload.wait()
+            orders.reload.clear()
+            await self._reload(group)
+
+    async def _reload(self, group: asyncio.TaskGroup) -> tuple[str, ...]:
+        """Read the settings again; return what is wrong with them, a line a mistake."""
+        try:
+            async with self._reloading:
+                settings = self._load()
+                require_project(settings)
+                await self._fleet.adopt(settings, group)
+        except SettingsError as error:
+            mistakes = tuple(error.lines)
+        except StartError as error:
+            mistakes = (str(error),)
+        else:
+            mistakes = ()
+            self._adopt(settings)
+        self._telemetry.reloaded(not mistakes, time.time())
+        for mistake in mistakes:
+            log.error("settings not reloaded", extra=fields(error=mistake))
+        return mistakes
+
+    def _adopt(self, settings: Settings) -> None:
+        before, self._settings = self._settings, settings
+        self._tracker.retention = _retention(settings)
+        self._tracker.limits = _limits(settings)
+        fixed = [name for name in _FIXED if getattr(before, name) != getattr(settings, name)]
+        if before.web.listen_address != settings.web.listen_address:
+            fixed.append("web.listen_address")
+        log.info("settings reloaded", extra=fields(needs_restart=",".join(fixed) or None))
+
+    @asynccontextmanager
+    async def _listening(self, group: asyncio.TaskGroup) -> AsyncIterator[int]:
+        """Serve the web endpoints and yield the port; StartError if it cannot be had."""
+        address = self._settings.web.listen_address
+        app = application(self._views())
+        add_routes(app, self._registry())
+        add_lifecycle(app, self._lifecycle(group))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP)
+        await runner.setup()
+        try:
+            try:
+                await web.TCPSite(runner, address.host or None, address.port).start()
+            except OSError as error:
+                raise StartError(f"cannot listen on {address}: {error.strerror}") from None
+            yield runner.addresses[0][1]
+        finally:
+            await runner.cleanup()
+
+    def _views(self) -> Views:
         return Views(
             version=VERSION,
             exposition=self.exposition,
-            jobs=lambda: self._store,
+            monotonic=time.monotonic,
+            jobs=lambda: self._tracker,
             healthy=self._healthy,
-            ready=lambda: all(poller.ready for poller in self._pollers),
-            scraped=self._telemetry.scraped,
+            ready=lambda: all(watch.poller.ready for watch in self._fleet),
+            scrapers=self._scrapers,
+            scraped=self._was_scraped,
+        )
+
+    def _registry(self) -> Registry:
+        return Registry(
+            enabled=lambda: self._settings.web.enable_registration,
+            projects=lambda: self._fleet.projects,
+            known=lambda key: key in self._tracker,
+            register=lambda registration: self._tracker.register(registration, Source.HTTP),
+            withdraw=lambda key: self._tracker.withdraw(key, Source.HTTP),
+            rejected=self._reject,
+        )
+
+    def _lifecycle(self, group: asyncio.TaskGroup) -> Lifecycle:
+        return Lifecycle(
+            enabled=lambda: self._settings.web.enable_lifecycle,
+            reload=lambda: self._reload(group),
         )
 
     def _healthy(self) -> bool:
+        """Whether no poller hangs; in the end, waiting for the last scrape, none runs."""
         oldest = time.monotonic() - _HUNG * self._settings.poll.interval
-        return all(poller.beat > oldest for poller in self._pollers)
+        return self._stopping or all(watch.poller.beat > oldest for watch in self._fleet)
 
-    @asynccontextmanager
-    async def _client(self, name: str, project: Project) -> AsyncIterator[DliClient]:
-        telemetry = self._telemetry
-        telemetry.expect(name, endpoints=ENDPOINTS, reasons=REASONS)
-        provider = credentials(project, on_error=lambda _: telemetry.refresh_failed(name))
+    def _was_scraped(self, scrape: Scrape) -> None:
+        self._telemetry.scraped(scrape.encoding, scrape.size)
+        self._scraped.set()
 
-        def called(call: Call) -> None:
-            telemetry.called(
-                name, call.endpoint, call.seconds, call.error.reason if call.error else None
-            )
-            telemetry.limited(name, client.requests_per_second_limit)
-            telemetry.expires(name, provider.expires_at)
-            if call.skew is not None:
-                telemetry.skewed(name, call.skew)
+    def _reject(self, rejection: Rejection) -> None:
+        self._telemetry.rejected(rejection.reason)
+        log.warning("registration rejected", extra=fields(error=rejection.message))
 
-        async with client_for(project, self._settings, provider, called) as client:
-            telemetry.limited(name, client.requests_per_second_limit)
-            yield client
-
-    def _poller(self, name: str, project: Project, client: DliClient) -> Poller:
-        poller = Poller(
-            name,
-            client,
-            store=self._store,
-            exposition=self._exposition,
-            telemetry=self._telemetry,
-            interval=self._settings.poll.interval,
-            concurrency=ceil(project.requests_per_second * _LONGEST_CALL) + 1,
-            now=time.time,
-            monotonic=time.monotonic,
-        )
-        for job_id in project.jobs:
-            poller.track(job_id)
-        return poller
+    def _states(self) -> Iterator[tuple[Job, State]]:
+        return ((job, state(job, delivered=self._tracker.delivered)) for job in self._tracker)
 
 
-def credentials(
-    project: Project, *, on_error: Callable[[CredentialsUnavailable], None]
-) -> Provider:
-    """Return the provider that a project's settings ask for."""
-    chosen = project.credentials
-    if isinstance(chosen, StaticCredentials):
-        token = chosen.security_token
-        key = AccessKey(
-            chosen.ak.get_secret_value(),
-            chosen.sk.get_secret_value(),
-            token.get_secret_value() if token else None,
-        )
-        return Static(key)
-    if isinstance(chosen, FileCredentials):
-        directory = chosen.directory
-        return FileProvider(lambda: read_directory(directory), on_error=on_error)
-    path = chosen.path
-    return FileProvider(lambda: read_token(path), on_error=on_error)
+def _retention(settings: Settings) -> Retention:
+    return Retention(settings.retention.finished, settings.retention.unscraped)
 
 
-@asynccontextmanager
-async def client_for(
-    project: Project,
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.limits.jobs, settings.limits.series)
+
+
+async def serve(
     settings: Settings,
-    provider: Provider,
-    on_call: Callable[[Call], None],
-) -> AsyncIterator[DliClient]:
-    """Connect to DLI for one project; StartError if its CA file cannot be used."""
+    load: Callable[[], Settings],
+    orders: Orders,
+    started: Callable[[int], None],
+) -> None:
+    """Run an exporter until ``orders`` say to stop; ``started`` is told the port it listens on."""
+    exporter = Exporter(settings, load)
     try:
-        opened = session(ca_file=str(project.ca_file) if project.ca_file else None)
-    except (OSError, ssl.SSLError) as error:
-        raise StartError(f"{project.ca_file}: no PEM file with certificates: {error}") from None
-    async with opened:
-        yield DliClient(
-            opened,
-            project.endpoint,
-            project_id=project.project_id,
-            provider=provider,
-            requests_per_second=project.requests_per_second,
-            timeout=settings.poll.timeout,
-            on_call=on_call,
-            zones={**DEFAULT_ZONES, **settings.zones},
-        )
-
-
-@asynccontextmanager
-async def listening(views: Views, address: ListenAddress) -> AsyncIterator[int]:
-    """Serve the web endpoints and yield the port; StartError if the address cannot be had."""
-    runner = web.AppRunner(application(views), access_log=None, shutdown_timeout=_STOP)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, address.host or None, address.port).start()
-        except OSError as error:
-            raise StartError(f"cannot listen on {address}: {error.strerror}") from None
-        yield runner.addresses[0][1]
+        await exporter.run(orders, started)
     finally:
-        await runner.cleanup()
-
-
-async def serve(settings: Settings, stop: asyncio.Event, started: Callable[[int], None]) -> None:
-    """Run the exporter until ``stop`` is set; ``started`` is told the port it listens on."""
-    exporter = Exporter(settings)
-    async with (
-        exporter.connected(),
-        listening(exporter.views(), settings.web.listen_address) as port,
-        asyncio.TaskGroup() as tasks,
-    ):
-        polling = tasks.create_task(exporter.poll())
-        started(port)
-        await stop.wait()
-        polling.cancel()
+        await exporter.close()
 
 
 async def once(settings: Settings) -> bytes:
     """Ask for every job once and return the exposition as text."""
-    exporter = Exporter(settings)
-    async with exporter.connected():
-        await exporter.poll_once()
+    exporter = Exporter(settings, lambda: settings)
+    try:
+        await exporter.once()
+    finally:
+        await exporter.close()
     return b"".join(exporter.exposition(Format.TEXT))

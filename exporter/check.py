@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from .app import client_for, credentials
+from .connection import client, credentials, open_session
 from .dli.client import Call
 from .dli.errors import DliError
 from .dli.queries import JobsQuery
@@ -59,13 +59,20 @@ async def _look(name: str, project: Project, settings: Settings) -> Verdict:
     verdict = Verdict(
         project=name, endpoint=project.endpoint, provider=project.credentials.provider
     )
-    provider = credentials(project, on_error=lambda _: None)
-    async with client_for(project, settings, provider, calls.append) as client:
+    async with open_session(project) as opened:
+        asked = client(
+            project,
+            opened,
+            provider=credentials(project),
+            timeout=settings.poll.timeout,
+            zones=settings.zones,
+            on_call=calls.append,
+        )
         try:
-            page = await client.jobs(JobsQuery(page_size=1))
+            page = await asked.jobs(JobsQuery(page_size=1))
             verdict = replace(verdict, jobs=page.count)
             for job_id in project.jobs[:1]:
-                answer = await client.progress(job_id)
+                answer = await asked.progress(job_id)
                 verdict = replace(verdict, job=f"{job_id} is {answer.observation.status}")
         except DliError as error:
             verdict = replace(verdict, error=error)

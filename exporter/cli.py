@@ -5,77 +5,98 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from . import app, demo
+from . import app, register
+from .app import Orders
 from .check import check
+from .connection import StartError
 from .logs import fields, setup
 from .metrics.catalogue import table
 from .settings import FlagParser, Settings, SettingsError, load, require_project
 
 log = logging.getLogger(__name__)
 
+Load = Callable[[], Settings]
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a word on the command line does; ``run`` returns the exit code."""
+    """What a word on the command line does; ``run`` returns the exit code.
+
+    A command that makes up its own project heeds none that the environment happens to hold.
+    """
 
     about: str
-    run: Callable[[Settings], Awaitable[int]]
-    needs_project: bool = False
+    run: Callable[[Settings, Load], Awaitable[int]]
+    simulated: bool = False
 
 
-async def _serve(settings: Settings) -> int:
-    await app.serve(settings, _stopped(), _announced(settings))
+async def _serve(settings: Settings, again: Load) -> int:
+    require_project(settings)
+    await app.serve(settings, again, _orders(), _started)
     return 0
 
 
-async def _demo(settings: Settings) -> int:
-    stop = _stopped()
+async def _demo(settings: Settings, again: Load) -> int:
+    from . import demo  # here: a sidecar must not pay for the simulator
+
+    orders = _orders()
     async with demo.simulated(settings.simulator) as (address, dli):
-        print(demo.connection(address, dli), flush=True)  # noqa: T201 - it is what they ask for
-        connected = demo.connected_to(settings, address, dli)
-        await app.serve(connected, stop, _announced(settings))
+        _show(demo.connection(address, dli))
+
+        def connected() -> Settings:
+            return demo.connected_to(again(), address, dli)
+
+        await app.serve(connected(), connected, orders, _started)
     return 0
 
 
-async def _simulate(settings: Settings) -> int:
-    stop = _stopped()
+async def _simulate(settings: Settings, _: Load) -> int:
+    from . import demo  # here, as above
+
+    orders = _orders()
     async with demo.simulated(settings.simulator) as (address, dli):
-        print(demo.connection(address, dli), flush=True)  # noqa: T201
-        await stop.wait()
+        _show(demo.connection(address, dli))
+        await orders.stop.wait()
     return 0
 
 
-async def _check(settings: Settings) -> int:
+async def _check(settings: Settings, _: Load) -> int:
+    require_project(settings)
     verdicts = await check(settings)
-    print(*verdicts, sep="\n")  # noqa: T201
+    _show("\n".join(map(str, verdicts)))
     return 1 if any(verdict.error for verdict in verdicts) else 0
 
 
-async def _once(settings: Settings) -> int:
-    sys.stdout.buffer.write(await app.once(settings))
+async def _once(settings: Settings, _: Load) -> int:
+    require_project(settings)
+    _show((await app.once(settings)).decode().rstrip("\n"))
     return 0
 
 
-async def _metrics(_: Settings) -> int:
-    print(table())  # noqa: T201
+async def _metrics(_settings: Settings, _: Load) -> int:
+    _show(table())
     return 0
 
 
 COMMANDS: Final = {
-    "serve": Command("poll the jobs and serve their metrics (the default)", _serve, True),
-    "demo": Command("the same against a simulated DLI: no account needed", _demo),
-    "simulate": Command("only the simulated DLI", _simulate),
-    "check": Command("ask each project once, say what works; exit 1 if one fails", _check, True),
-    "once": Command("ask for every job once and print the metrics", _once, True),
-    "metrics": Command("print the catalogue of metrics", _metrics),
+    "serve": Command("poll the jobs and serve their metrics (the default)", _serve),
+    "demo": Command("the same against a simulated DLI: no account needed", _demo, simulated=True),
+    "simulate": Command("only the simulated DLI", _simulate, simulated=True),
+    "check": Command("ask each project once, say what works; exit 1 if one fails", _check),
+    "once": Command("ask for every job once and print the metrics", _once),
+    "metrics": Command("print the catalogue of metrics", _metrics, simulated=True),
 }
+_REGISTER: Final = "register"
+"""The one command without settings: it runs where the jobs are submitted, and starts fast."""
 
 _USAGE: Final = "%(prog)s [COMMAND] [FLAG...]\n\ncommands:\n" + "\n".join(
-    f"  {word:<10} {command.about}" for word, command in COMMANDS.items()
+    [f"  {word:<10} {command.about}" for word, command in COMMANDS.items()]
+    + [f"  {_REGISTER:<10} write a file that asks an exporter to watch a job"]
 )
 
 
@@ -87,22 +108,28 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: Sequence[str]) -> int:
     """Run a command and return its exit code; every mistake is a line on standard error."""
     word, flags = _command(argv)
+    if word == _REGISTER:
+        return register.main(flags, os.environ, time.time())
     if word not in COMMANDS:
-        return _refuse(f"{word!r}: unknown command; allowed: {', '.join(COMMANDS)}")
+        allowed = ", ".join((*COMMANDS, _REGISTER))
+        return _refuse(f"{word!r}: unknown command; allowed: {allowed}")
     command = COMMANDS[word]
-    parser = FlagParser("dli-exporter", "Prometheus exporter for DLI job progress.", _USAGE)
+
+    def again() -> Settings:
+        return load(flags_given, os.environ, projects=not command.simulated)
+
     try:
-        settings = load(parser.parse(flags), os.environ)
-        if command.needs_project:
-            require_project(settings)
+        parser = FlagParser("dli-exporter", "Prometheus exporter for DLI job progress.", _USAGE)
+        flags_given = parser.parse(flags)
+        settings = again()
         setup(settings.log.level, settings.log.format, sys.stderr)
-        return asyncio.run(_finished(command.run(settings)))
+        return asyncio.run(_alone(command.run(settings, again)))
     except SettingsError as error:
         return _refuse(*error.lines)
-    except app.StartError as error:
+    except StartError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
 
 
 def _command(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -112,29 +139,39 @@ def _command(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 
 def _refuse(*lines: str) -> int:
-    print(*(f"dli-exporter: {line}" for line in lines), sep="\n", file=sys.stderr)  # noqa: T201
+    print(*(f"dli-exporter: {line}" for line in lines), sep="\n", file=sys.stderr)  # noqa: T201 - where a shell user looks
     return 2
 
 
-async def _finished(command: Awaitable[int]) -> int:
-    """Run a command; of an error in a task group the error itself is what counts."""
+def _show(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - it is what the command is for
+
+
+async def _alone(running: Awaitable[int]) -> int:
+    """Wait for a command; what ends a group of tasks is raised as if there were no group."""
     try:
-        return await command
-    except* app.StartError as errors:
+        return await running
+    except* (StartError, SettingsError) as errors:
         raise errors.exceptions[0] from None
 
 
-def _stopped() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
+def _orders() -> Orders:
+    """Return the orders that signals give: a second SIGTERM, or SIGINT, does not wait."""
+    orders = Orders()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+
+    def terminate() -> None:
+        (orders.quit if orders.stop.is_set() else orders.stop).set()
+
+    def interrupt() -> None:
+        orders.stop.set()
+        orders.quit.set()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    loop.add_signal_handler(signal.SIGHUP, orders.reload.set)
+    return orders
 
 
-def _announced(settings: Settings) -> Callable[[int], None]:
-    def announce(port: int) -> None:
-        log.info("listening", extra=fields(address=settings.web.listen_address, port=port))
-
-    return announce
+def _started(port: int) -> None:
+    log.info("listening", extra=fields(port=port))

@@ -1,16 +1,24 @@
 """The simulated DLI that ``simulate`` and ``demo`` run, as the settings ask for it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from math import ceil
+from dataclasses import replace
+from typing import Final
 
 from pydantic import SecretStr
 
 from . import simulator
-from .app import StartError
-from .settings import Project, Settings
+from .connection import StartError
+from .settings import Duration, Project, Settings
 from .settings import Simulator as SimulatorSettings
-from .settings.model import DEFAULT_PROJECT, StaticCredentials
+from .settings.model import DEFAULT_PROJECT, Discovery, StaticCredentials
+
+_HISTORY: Final = 1800.0
+"""Seconds at the recordings' own pace for which the recurring jobs have been running before."""
+_SPREAD: Final = 0.15
+"""No two runs of a statement take the same time."""
+_DISCOVERY_INTERVAL: Final = "5s"
+"""The recordings last a minute: who watches the demo wants to see new jobs soon."""
 
 
 @asynccontextmanager
@@ -25,37 +33,6 @@ async def simulated(settings: SimulatorSettings) -> AsyncIterator[tuple[str, sim
         raise StartError(f"cannot listen on {address}: {error.strerror}") from None
 
 
-def _simulator(settings: SimulatorSettings) -> simulator.Simulator:
-    try:
-        timelines = simulator.read_timelines(settings.timelines) if settings.timelines else None
-    except simulator.TimelineError as error:
-        raise StartError(str(error)) from None
-    limit = settings.requests_per_second
-    dli = simulator.Simulator(
-        timelines=() if settings.spark else timelines,
-        scene=simulator.Scene(
-            speed=settings.speed,
-            seed=settings.seed,
-            repeat=simulator.Repeat.SAME_IDS if settings.loop else simulator.Repeat.ONCE,
-        ),
-        throttle=None if limit is None else simulator.Throttle(limit=ceil(limit)),
-    )
-    for fault in _faults(settings):
-        dli.faults.add(fault)
-    return dli
-
-
-def _faults(settings: SimulatorSettings) -> list[simulator.Fault]:
-    faults = []
-    if settings.fault_rate:
-        faults.append(
-            simulator.Fault(probability=settings.fault_rate, status=settings.fault_status)
-        )
-    if settings.fault_delay:
-        faults.append(simulator.Fault(delay=settings.fault_delay))
-    return faults
-
-
 def connection(address: str, dli: simulator.Simulator) -> str:
     """Return everything that is needed to connect, as settings that can be pasted."""
     jobs = {project.id: dli.job_ids(project.id) for project in dli.projects}
@@ -65,12 +42,58 @@ def connection(address: str, dli: simulator.Simulator) -> str:
 def connected_to(settings: Settings, address: str, dli: simulator.Simulator) -> Settings:
     """Return the settings of an exporter that watches every job of the simulator."""
     simulated = dli.projects[0]
+    keys = StaticCredentials(
+        provider="static", ak=SecretStr(simulated.ak), sk=SecretStr(simulated.sk)
+    )
     project = Project(
         endpoint=address,
         project_id=simulated.id,
-        credentials=StaticCredentials(
-            provider="static", ak=SecretStr(simulated.ak), sk=SecretStr(simulated.sk)
-        ),
-        jobs=dli.job_ids(simulated.id),
+        credentials=keys,
+        requests_per_second=20,
+        discovery=Discovery(enabled=True, interval=Duration(_DISCOVERY_INTERVAL)),
     )
-    return settings.model_copy(update={"projects": {DEFAULT_PROJECT: project}})
+    tags = settings.tags.model_copy(update={"name": "jobName"})
+    return settings.model_copy(update={"projects": {DEFAULT_PROJECT: project}, "tags": tags})
+
+
+def _simulator(settings: SimulatorSettings) -> simulator.Simulator:
+    try:
+        timelines = simulator.read_timelines(settings.timelines) if settings.timelines else None
+    except simulator.TimelineError as error:
+        raise StartError(str(error)) from None
+    dli = simulator.Simulator(
+        timelines=() if settings.spark else timelines,
+        scene=_scene(settings),
+        throttle=_throttle(settings.requests_per_second),
+    )
+    for fault in _faults(settings):
+        dli.faults.add(fault)
+    return dli
+
+
+def _scene(settings: SimulatorSettings) -> simulator.Scene:
+    scene = simulator.Scene() if settings.timelines else simulator.DEMO
+    scene = replace(scene, speed=settings.speed, seed=settings.seed)
+    if not settings.loop:
+        return replace(scene, jobs=None, repeat=simulator.Repeat.ONCE)
+    return replace(scene, repeat=simulator.Repeat.NEW_IDS, history=_HISTORY, spread=_SPREAD)
+
+
+def _throttle(requests_per_second: float | None) -> simulator.Throttle | None:
+    """Return the gateway's limit, which counts whole requests."""
+    if requests_per_second is None:
+        return None
+    if requests_per_second < 1:
+        return simulator.Throttle(limit=1, period=1 / requests_per_second)
+    return simulator.Throttle(limit=round(requests_per_second))
+
+
+def _faults(settings: SimulatorSettings) -> Iterator[simulator.Fault]:
+    """Yield the faults; the first that strikes counts, so each of them holds the delay."""
+    delay = settings.fault_delay
+    if settings.fault_rate:
+        yield simulator.Fault(
+            probability=settings.fault_rate, status=settings.fault_status, delay=delay
+        )
+    if delay:
+        yield simulator.Fault(delay=delay)

@@ -23,8 +23,8 @@ from exporter.jobs.model import (
     SubJobStatus,
 )
 from exporter.jobs.store import fold
-from exporter.metrics.catalogue import JOBS
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.catalogue import JOBS, JobFamily, job_families
+from exporter.metrics.exposition import Exposition, SubJobs
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -109,11 +109,12 @@ def unasked() -> Job:
 class Judge(Collector):
     """The same jobs as prometheus_client's own families."""
 
-    def __init__(self, *jobs: Job) -> None:
+    def __init__(self, *jobs: Job, families: tuple[JobFamily, ...] = JOBS) -> None:
         self.jobs = jobs
+        self.families = families
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        for row in JOBS:
+        for row in self.families:
             family = GaugeMetricFamily(row.family.name, row.family.help, labels=row.family.labels)
             for job in self.jobs:
                 for labels, value in row.samples(job):
@@ -132,24 +133,45 @@ def printed(text: Exposition) -> str:
     return b"".join(text.pieces()).decode()
 
 
+def judged(*jobs: Job, families: tuple[JobFamily, ...] = JOBS) -> str:
+    """Return what prometheus_client prints, which is the same in both formats."""
+    registry = CollectorRegistry()
+    registry.register(Judge(*jobs, families=families))
+    text = generate_latest(registry).decode()
+    openmetrics: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]  # not annotated there
+    assert openmetrics.decode() == f"{text}# EOF\n"
+    return text
+
+
 @pytest.mark.parametrize(
     "jobs",
     [(), (unasked(),), (running(),), (ended(), unasked())],
     ids=["none", "unasked", "running", "two"],
 )
 def test_text_is_byte_for_byte_that_of_prometheus_client(jobs: tuple[Job, ...]) -> None:
-    registry = CollectorRegistry()
-    registry.register(Judge(*jobs))
-    text = printed(exposition(*jobs))
-    assert text == generate_latest(registry).decode()
-    openmetrics: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]  # not annotated there
-    assert f"{text}# EOF\n" == openmetrics.decode()
+    assert printed(exposition(*jobs)) == judged(*jobs)
 
 
 def test_rendering_again_gives_what_rendering_afresh_gives() -> None:
     text = exposition(running())
     text.put(ended())
     assert printed(text) == printed(exposition(ended()))
+
+
+def test_putting_tells_whether_the_text_is_another() -> None:
+    text, job = Exposition(), running()
+    assert text.put(job)
+    assert not text.put(job)
+    assert not text.put(replace(job))
+    assert text.put(replace(job, ratio=0.9))
+
+
+def test_pieces_are_as_of_one_moment_and_no_copies() -> None:
+    text = exposition(running())
+    before, again = text.pieces(), text.pieces()
+    assert all(one is other for one, other in zip(before, again, strict=True))
+    text.put(ended())
+    assert b"".join(before).decode() == printed(exposition(running()))
 
 
 def test_a_changed_job_keeps_its_place() -> None:
@@ -182,6 +204,92 @@ def test_the_text_reads_back() -> None:
     assert len(families) == len(JOBS)
     info = families["dli_subjob_info"].samples[0]
     assert info.labels["name"] == RUNNING.name
+
+
+def crowd() -> Job:
+    """Return a job with the sub-jobs 0 to 5, of which 1 and 4 run; the API speaks of 4."""
+    job = Job(key=JobKey("prod", "a"))
+    subjobs = tuple(replace(RUNNING if i in (1, 4) else ENDED, id=i) for i in range(6))
+    observation = Observation(status=JobStatus.RUNNING, progress=0.5, subjob_id=4, subjobs=subjobs)
+    return fold(job, observation, now=1595841850.0)
+
+
+def shown(subjobs: SubJobs, most: int) -> str:
+    text = Exposition(subjobs=subjobs, subjobs_per_job=most)
+    text.put(crowd())
+    return printed(text)
+
+
+@pytest.mark.parametrize(
+    ("subjobs", "most", "ids"),
+    [
+        (SubJobs.ALL, 200, [0, 1, 2, 3, 4, 5]),
+        (SubJobs.ALL, 6, [0, 1, 2, 3, 4, 5]),
+        (SubJobs.ALL, 4, [1, 3, 4, 5]),
+        (SubJobs.ALL, 1, [4]),
+        (SubJobs.ALL, 0, []),
+        (SubJobs.RUNNING, 200, [1, 4]),
+        (SubJobs.RUNNING, 1, [4]),
+        (SubJobs.NONE, 200, []),
+    ],
+)
+def test_running_subjobs_are_shown_first_and_then_the_newest(
+    subjobs: SubJobs, most: int, ids: list[int]
+) -> None:
+    kept = replace(
+        crowd(),
+        listed=tuple(sight for sight in crowd().listed if sight.subjob.id in ids),
+        subjob_id=4 if 4 in ids else None,
+    )
+    rows = {row.family.name for row in JOBS if "subjob_id" in row.family.labels}
+    of_subjobs = tuple(row for row in JOBS if row.family.name in rows)
+    of_jobs = tuple(row for row in JOBS if row.family.name not in rows)
+    assert (*of_jobs, *of_subjobs) == JOBS
+    wanted = judged(crowd(), families=of_jobs) + judged(kept, families=of_subjobs)
+    assert shown(subjobs, most) == wanted
+
+
+def test_what_the_api_reports_of_a_subjob_it_does_not_list_is_shown_unless_none_are() -> None:
+    odd = replace(crowd(), subjob_id=99)
+    for subjobs in SubJobs:
+        text = Exposition(subjobs=subjobs, subjobs_per_job=1)
+        text.put(odd)
+        sample = 'dli_subjob_reported_progress_ratio{job_id="a",project="prod",subjob_id="99"} 0.5'
+        assert (sample in printed(text)) is (subjobs is not SubJobs.NONE)
+
+
+def test_the_reported_progress_of_a_hidden_subjob_does_not_pass_for_the_jobs() -> None:
+    assert "dli_job_reported_progress_ratio{" not in shown(SubJobs.NONE, 200)
+
+
+TAGS = ("team", "cost-center", "cost_center", "部门", "team", "unknown")
+
+
+def tagged() -> Job:
+    tags = {"team": "bi", "cost-center": 'a"b', "cost_center": "c", "部门": "数据", "other": "x"}
+    return replace(running(), labels={"team": "etl"}, details=replace(DETAILS, tags=tags))
+
+
+def test_allow_listed_tags_are_labels_and_a_registration_wins() -> None:
+    text = Exposition(job_families(TAGS))
+    text.put(tagged())
+    families = {f.name: f for f in text_string_to_metric_families(printed(text))}
+    (sample,) = families["dli_job_info"].samples
+    assert {name: value for name, value in sample.labels.items() if name.startswith("tag")} == {
+        "tag_team": "etl",
+        "tag_cost_center": 'a"b',
+        "tag_cost_center_": "c",
+        "tag___": "数据",
+        "tag_unknown": "",
+    }
+
+
+def test_text_with_tags_is_that_of_prometheus_client_too() -> None:
+    families = job_families(TAGS)
+    text = Exposition(families)
+    for job in (tagged(), unasked()):
+        text.put(job)
+    assert printed(text) == judged(tagged(), unasked(), families=families)
 
 
 @pytest.mark.parametrize(("name", "job"), [("running", running()), ("ended", ended())])

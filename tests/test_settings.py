@@ -11,6 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.settings import (
+    Discovery,
     Duration,
     FlagParser,
     ListenAddress,
@@ -126,13 +127,20 @@ SHAPE: dict[str, Any] = {
         "p": {
             **dict.fromkeys(("region", "endpoint", "project_id", "requests_per_second"), ""),
             **dict.fromkeys(("ca_file", "jobs", "credentials"), ""),
+            "discovery": dict.fromkeys(
+                ("enabled", "interval", "queues", "owner", "tags", "job_types", "x"), ""
+            ),
         },
         "static": {
             "credentials": {"provider": "", "ak": "", "sk": "", "security_token": "", "path": ""}
         },
     },
     **{name: {leaf: ""} for name, leaf in (("poll", "interval"), ("log", "level"), ("x", "y"))},
-    **dict.fromkeys(("jobs", "zones", "web", "simulator", "config", "unknown"), ""),
+    "limits": {"jobs": ""},
+    "retention": {"finished": ""},
+    "web": {"linger": "", "enable_registration": "", "port": ""},
+    **dict.fromkeys(("jobs", "zones", "simulator", "config", "unknown"), ""),
+    **dict.fromkeys(("subjobs", "tags", "history"), ""),
 }
 
 
@@ -231,6 +239,70 @@ def test_settings_made_by_hand_read_no_environment(monkeypatch: pytest.MonkeyPat
     assert load([], {}).poll.interval == 15.0
 
 
+def test_everything_about_jobs_that_come_and_go_is_read(tmp_path: Path) -> None:
+    settings = from_file(
+        tmp_path,
+        """
+        jobs_dir: /nonexistent/jobs
+        subjobs: none
+        retention: {finished: 0s, unscraped: 1h}
+        limits: {jobs: 10, series: 20, subjobs_per_job: 30}
+        tags: {name: dag id, deadline: due=by, labels: [cost-center, 团队, cost-center]}
+        history: {enabled: no}
+        web: {enable_registration: yes, enable_lifecycle: no, linger: 0s}
+        """,
+    )
+    assert settings.jobs_dir == Path("/nonexistent/jobs")
+    assert settings.subjobs == "none"
+    assert (settings.retention.finished, settings.retention.unscraped) == (0.0, 3600.0)
+    limits = settings.limits
+    assert (limits.jobs, limits.series, limits.subjobs_per_job) == (10, 20, 30)
+    assert (settings.tags.name, settings.tags.deadline) == ("dag id", "due=by")
+    assert settings.tags.labels == ("cost-center", "团队")
+    assert settings.history.enabled is False
+    assert settings.web.enable_registration is True
+    assert settings.web.enable_lifecycle is False
+    assert settings.web.linger == 0.0
+
+
+def test_jobs_that_come_and_go_have_defaults() -> None:
+    settings = load([], {})
+    assert (settings.jobs_dir, settings.subjobs) == (None, "all")
+    assert (str(settings.retention.finished), str(settings.retention.unscraped)) == ("15m", "24h")
+    limits = settings.limits
+    assert (limits.jobs, limits.series, limits.subjobs_per_job) == (2_000, 200_000, 200)
+    assert (settings.tags.name, settings.tags.deadline, settings.tags.labels) == (None, None, ())
+    assert settings.history.enabled is True
+    assert settings.web.enable_registration is False
+    assert settings.web.enable_lifecycle is True
+    assert str(settings.web.linger) == "90s"
+
+
+def test_ended_jobs_may_leave_at_the_same_age_scraped_or_not(tmp_path: Path) -> None:
+    retention = from_file(tmp_path, "retention: {finished: 60m, unscraped: 1h}\n").retention
+    assert retention.finished == retention.unscraped
+
+
+def test_flags_and_variables_name_what_is_outside_the_projects() -> None:
+    environ = {
+        "DLI_EXPORTER_JOBS_DIR": "/run/dli/jobs",
+        "DLI_EXPORTER_SUBJOBS": "running",
+        "DLI_EXPORTER_TAGS__LABELS": "team, stage",
+        "DLI_EXPORTER_WEB__ENABLE_REGISTRATION": "true",
+    }
+    settings = load([], environ)
+    assert (settings.jobs_dir, settings.subjobs) == (Path("/run/dli/jobs"), "running")
+    assert settings.tags.labels == ("team", "stage")
+    assert settings.web.enable_registration is True
+    flags = ["--jobs-dir=/jobs", "--subjobs=all", "--tags.labels=a", "--tags.labels=b"]
+    flags += ["--no-web.enable-registration", "--limits.subjobs-per-job=7"]
+    settings = load(flags, environ)
+    assert (settings.jobs_dir, settings.subjobs) == (Path("/jobs"), "all")
+    assert settings.tags.labels == ("a", "b")
+    assert settings.web.enable_registration is False
+    assert settings.limits.subjobs_per_job == 7
+
+
 def test_switches_and_repeated_flags() -> None:
     default = {**VENDOR, "DLI_EXPORTER_PROJECTS__DEFAULT__JOBS": "a"}
     settings = load(["--no-simulator.loop", "--jobs", "b", "--jobs=c, a"], default)
@@ -318,6 +390,134 @@ def test_a_wrong_variable_that_only_looks_like_a_service_is_refused() -> None:
         assert mistakes([], {name: "1"})
 
 
+# Discovery
+
+
+def test_the_jobs_to_find_are_read(tmp_path: Path) -> None:
+    longest = "q" * 128
+    discovery = (
+        from_file(
+            tmp_path,
+            PROD
+            + f"""\
+    discovery:
+      enabled: true
+      interval: 1m
+      queues: [default, Etl_2, 2nd, {longest}, default]
+      owner: Ana María
+      tags: {{Cost Center: a=b, team: "0777"}}
+      job_types: [query, RESTART_QUEUE, QUERY]
+      database: tpch
+      engine_types: [Spark, HETUENGINE]
+""",
+        )
+        .projects["prod"]
+        .discovery
+    )
+    assert (discovery.enabled, discovery.interval) == (True, 60.0)
+    assert discovery.queues == ("default", "Etl_2", "2nd", longest)
+    assert (discovery.owner, discovery.database) == ("Ana María", "tpch")
+    assert discovery.tags == {"Cost Center": "a=b", "team": "0777"}
+    assert discovery.job_types == ("QUERY", "RESTART_QUEUE")
+    assert discovery.engine_types == ("spark", "hetuEngine")
+
+
+def test_no_job_is_looked_for_unless_asked(tmp_path: Path) -> None:
+    discovery = from_file(tmp_path, PROD).projects["prod"].discovery
+    assert discovery == Discovery()
+    assert (discovery.enabled, str(discovery.interval)) == (False, "30s")
+    filters = discovery.model_dump(exclude={"enabled", "interval"})
+    assert not any(filters.values())
+    assert len(filters) == 6
+
+
+def test_the_jobs_to_find_may_come_from_variables(tmp_path: Path) -> None:
+    prefix = "DLI_EXPORTER_PROJECTS__PROD__DISCOVERY__"
+    text = PROD + "    discovery: {interval: 5m, owner: ana, queues: [a], tags: {a: b}}\n"
+    environ = {
+        f"{prefix}ENABLED": "true",
+        f"{prefix}QUEUES": "b, c",
+        f"{prefix}JOB_TYPES": "INSERT,QUERY",
+        f"{prefix}ENGINE_TYPES": "spark",
+        f"{prefix}TAGS": "Team=etl, stage = prod=1",
+    }
+    discovery = from_file(tmp_path, text, environ).projects["prod"].discovery
+    assert (discovery.enabled, discovery.interval, discovery.owner) == (True, 300.0, "ana")
+    assert discovery.queues == ("b", "c")
+    assert discovery.job_types == ("INSERT", "QUERY")
+    assert discovery.engine_types == ("spark",)
+    assert discovery.tags == {"Team": "etl", "stage": "prod=1"}
+
+
+def test_a_variable_for_each_tag_adds_to_those_of_the_file(tmp_path: Path) -> None:
+    text = PROD + "    discovery: {tags: {team: file, Stage: prod}}\n"
+    environ = {"DLI_EXPORTER_PROJECTS__PROD__DISCOVERY__TAGS__TEAM": "etl"}
+    discovery = from_file(tmp_path, text, environ).projects["prod"].discovery
+    assert discovery.tags == {"team": "etl", "Stage": "prod"}
+
+
+# What a reload compares
+
+
+def test_a_project_equals_another_that_says_the_same(tmp_path: Path) -> None:
+    keys = "credentials: {provider: static, ak: a, sk: b}"
+    short = PROD.replace("credentials: {provider: file, directory: /run/secrets/dli}", keys)
+    long = short + "    discovery: {interval: 30s, tags: {}}\n    requests_per_second: 5\n"
+    tagged = [
+        short + f"    discovery: {{tags: {{{tags}}}}}\n" for tags in ("a: b, c: d", "c: d, a: b")
+    ]
+    assert from_file(tmp_path, short).projects == from_file(tmp_path, long).projects
+    assert from_file(tmp_path, tagged[0]).projects == from_file(tmp_path, tagged[1]).projects
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "jobs: [a]",
+        "requests_per_second: 1",
+        "discovery: {enabled: true}",
+        "discovery: {tags: {a: b}}",
+    ],
+)
+def test_a_project_differs_from_another_that_says_something_else(
+    tmp_path: Path, change: str
+) -> None:
+    both = PROD + PROD.removeprefix("projects:\n").replace("prod:", "test:")
+    before, after = from_file(tmp_path, both), from_file(tmp_path, f"{both}    {change}\n")
+    assert before.projects["prod"] == after.projects["prod"]
+    assert before.projects["test"] != after.projects["test"]
+
+
+def test_another_secret_is_another_project() -> None:
+    rotated = {**VENDOR, "HUAWEICLOUD_SDK_SK": "another"}
+    assert load([], VENDOR).projects != load([], rotated).projects
+
+
+# Without projects
+
+
+def test_commands_without_projects_heed_nothing_that_is_said_about_them(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("projects: {prod: {regoin: x}}\njobs: [a/b]\npoll: {interval: 1s}\n")
+    environ = {
+        "HUAWEICLOUD_SDK_AK": "only",
+        "DLI_EXPORTER_CONFIG__FILE": str(path),
+        "DLI_EXPORTER_JOBS": JOB,
+        "DLI_EXPORTER_JOBS_DIR": "/run/dli/jobs",
+        "DLI_EXPORTER_PROJECTS__DEFAULT__DISCOVERY__ENABLED": "true",
+    }
+    settings = load(["--simulator.speed=10"], environ, projects=False)
+    assert (settings.projects, settings.jobs) == ({}, ())
+    assert settings.jobs_dir == Path("/run/dli/jobs")
+    assert (settings.poll.interval, settings.simulator.speed) == (1.0, 10)
+
+
+def test_commands_without_projects_refuse_other_mistakes() -> None:
+    for flags, environ in ((["--jobs", JOB], {}), ([], {"DLI_EXPORTER_LOG__LEVEL": "loud"})):
+        with pytest.raises(SettingsError, match=r"^(--jobs|DLI_EXPORTER_LOG__LEVEL): "):
+            load(flags, environ, projects=False)
+
+
 # The vendor's variables
 
 
@@ -362,6 +562,31 @@ def test_top_level_jobs_ask_for_the_default_project_beside_others(tmp_path: Path
     settings = from_file(tmp_path, PROD + f"jobs: [{JOB}]\n", VENDOR)
     assert set(settings.projects) == {"prod", "default"}
     assert settings.projects["default"].jobs == (JOB,)
+
+
+DISCOVER_DEFAULT = {"DLI_EXPORTER_PROJECTS__DEFAULT__DISCOVERY__ENABLED": "true"}
+
+
+def test_one_variable_finds_the_jobs_of_the_vendors_project() -> None:
+    default = load([], {**VENDOR, **DISCOVER_DEFAULT}).projects["default"]
+    assert default.discovery.enabled is True
+    assert default.project_id == "f00d"
+
+
+def test_looking_for_jobs_asks_for_the_default_project_beside_others(tmp_path: Path) -> None:
+    settings = from_file(tmp_path, PROD, {**VENDOR, **DISCOVER_DEFAULT})
+    assert set(settings.projects) == {"prod", "default"}
+    assert settings.projects["default"].discovery.enabled is True
+    assert settings.projects["prod"].discovery.enabled is False
+
+
+def test_a_directory_of_jobs_is_content_with_any_project(tmp_path: Path) -> None:
+    text = PROD + "jobs_dir: /run/dli/jobs\nweb: {enable_registration: true}\n"
+    settings = from_file(tmp_path, text, VENDOR)
+    assert list(settings.projects) == ["prod"]
+    require_project(settings)
+    with pytest.raises(SettingsError, match=r"^projects: is missing; needed: "):
+        require_project(load(["--jobs-dir=/run/dli/jobs"], {}))
 
 
 def test_the_vendors_keys_are_not_mixed_with_other_credentials(tmp_path: Path) -> None:
@@ -484,6 +709,8 @@ def test_help_names_every_flag_within_80_columns(monkeypatch: pytest.MonkeyPatch
     for default in ("15s", ":10296", "127.0.0.1:10297", "logfmt"):
         assert f"(default: {default})" in re.sub(r"\s+", " ", text)
     assert "None" not in text
+    for flag in ("--jobs ID", "--jobs-dir PATH", "--tags.labels KEY", "--simulator.spark URL"):
+        assert re.search(rf"^  {flag}\s", text, re.MULTILINE)
 
 
 def test_a_command_may_add_arguments_of_its_own() -> None:

@@ -1,18 +1,24 @@
 """The endpoints over real sockets."""
 
+import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Iterator
+import socket
+import tracemalloc
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
-from aiohttp.test_utils import TestServer
+from aiohttp import ClientSession, TCPConnector, web
+from yarl import URL
 
 from exporter.jobs.model import Counts, Job, JobKey, JobStatus, Sighting, SubJob, SubJobStatus
 from exporter.web.negotiation import Format
-from exporter.web.routes import Views, application
+from exporter.web.routes import Scrape, Views, application
+from exporter.web.scrapers import TIMEOUT_HEADER, Scrapers
 
 JOB = Job(
     key=JobKey("prod", "85798b38"),
@@ -29,30 +35,42 @@ JOB = Job(
 )
 
 
+SCRAPER = {TIMEOUT_HEADER: "10", "User-Agent": "Prometheus/3.5.3"}
+PIECE = Random(0).randbytes(1 << 16)  # noqa: S311  # any bytes that gzip cannot shorten
+LARGE = (PIECE,) * 128
+"""Much more than the sockets of these tests hold, 8 MiB."""
+
+
 @dataclass
 class Memory:
-    """What the endpoints read in these tests."""
+    """What the endpoints read and tell in these tests."""
 
     jobs: list[Job] = field(default_factory=lambda: [JOB])
     healthy: bool = True
     ready: bool = True
-    scrapes: list[tuple[str, int]] = field(default_factory=list)
+    pieces: Sequence[bytes] = (b"# TYPE a gauge\n", b"a 1.0\n")
+    now: float = 7.0
+    scrapers: Scrapers = field(default_factory=Scrapers)
+    scrapes: asyncio.Queue[Scrape] = field(default_factory=asyncio.Queue)
 
-    def exposition(self, chosen: Format) -> Iterator[bytes]:
-        yield b"# TYPE a gauge\n"
-        yield b"a 1.0\n"
-        if chosen is Format.OPENMETRICS:
-            yield b"# EOF\n"
+    def exposition(self, chosen: Format) -> list[bytes]:
+        return [*self.pieces, *([b"# EOF\n"] if chosen is Format.OPENMETRICS else [])]
 
     def views(self) -> Views:
         return Views(
             version="1.2.3",
             exposition=self.exposition,
+            monotonic=lambda: self.now,
             jobs=lambda: self.jobs,
             healthy=lambda: self.healthy,
             ready=lambda: self.ready,
-            scraped=lambda encoding, size: self.scrapes.append((encoding, size)),
+            scrapers=self.scrapers,
+            scraped=self.scrapes.put_nowait,
         )
+
+    async def scraped(self) -> Scrape:
+        """Wait for the end of a scrape."""
+        return await asyncio.wait_for(self.scrapes.get(), 8)
 
 
 @pytest.fixture
@@ -60,12 +78,30 @@ def memory() -> Memory:
     return Memory()
 
 
+@asynccontextmanager
+async def serving(memory: Memory, *, buffer: int) -> AsyncIterator[URL]:
+    """Serve with so many bytes of send buffer."""
+    # Not aiohttp's TestServer: it cancels handlers whose client leaves, a real one does not.
+    runner = web.AppRunner(application(memory.views()), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+    await web.SockSite(runner, listener).start()
+    try:
+        yield URL.build(scheme="http", host="127.0.0.1", port=runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
 @pytest.fixture
-async def client(memory: Memory) -> AsyncIterator[ClientSession]:
-    async with (
-        TestServer(application(memory.views())) as server,
-        ClientSession(server.make_url("/"), auto_decompress=False) as session,
-    ):
+async def server(memory: Memory) -> AsyncIterator[URL]:
+    async with serving(memory, buffer=1 << 18) as url:
+        yield url
+
+
+@pytest.fixture
+async def client(server: URL) -> AsyncIterator[ClientSession]:
+    async with ClientSession(server, auto_decompress=False) as session:
         yield session
 
 
@@ -74,20 +110,209 @@ async def test_metrics_as_text(client: ClientSession, memory: Memory) -> None:
         body = await response.read()
     assert response.status == 200
     assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert response.headers["Content-Length"] == str(len(body))
     assert "Content-Encoding" not in response.headers
     assert body == b"# TYPE a gauge\na 1.0\n"
-    assert memory.scrapes == [("identity", len(body))]
+    assert await memory.scraped() == Scrape(
+        remote="127.0.0.1",
+        snapshot=7.0,
+        encoding="identity",
+        size=len(body),
+        complete=True,
+        scraper=False,
+    )
 
 
 async def test_metrics_as_openmetrics_in_gzip(client: ClientSession, memory: Memory) -> None:
     headers = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
-    async with client.get("/metrics", headers=headers) as response:
+    async with client.get("/metrics", headers={**headers, **SCRAPER}) as response:
         body = await response.read()
     wanted = "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert response.headers["Content-Type"] == wanted
     assert response.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(body) == b"# TYPE a gauge\na 1.0\n# EOF\n"
-    assert memory.scrapes == [("gzip", len(body))]
+    assert await memory.scraped() == Scrape(
+        remote="127.0.0.1",
+        snapshot=7.0,
+        encoding="gzip",
+        size=len(body),
+        complete=True,
+        scraper=True,
+    )
+
+
+async def test_an_empty_exposition_is_a_whole_one(client: ClientSession, memory: Memory) -> None:
+    memory.pieces = ()
+    async with client.get("/metrics", headers={"Accept-Encoding": "identity"}) as response:
+        assert await response.read() == b""
+    assert (await memory.scraped()).complete
+
+
+async def test_large_metrics_are_the_same_in_gzip_and_plain(
+    client: ClientSession, memory: Memory
+) -> None:
+    memory.pieces = [b'dli_job_tasks{job_id="%d"} %d.0\n' % (n, n % 7) for n in range(200_000)]
+    bodies = []
+    for encoding in ("identity", "gzip"):
+        async with client.get("/metrics", headers={"Accept-Encoding": encoding}) as response:
+            bodies.append(await response.read())
+    assert bodies[0] == b"".join(memory.pieces)
+    assert gzip.decompress(bodies[1]) == bodies[0]
+    assert [(await memory.scraped()).size for _ in bodies] == [len(body) for body in bodies]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "length"), [("identity", str(len(LARGE) * len(PIECE))), ("gzip", None)]
+)
+async def test_head_gives_the_headers_and_is_no_scrape(
+    client: ClientSession, memory: Memory, encoding: str, length: str | None
+) -> None:
+    memory.pieces = LARGE
+    async with client.head("/metrics", headers={"Accept-Encoding": encoding, **SCRAPER}) as head:
+        assert await head.read() == b""
+    assert head.status == 200
+    assert head.headers.get("Content-Length") == length
+    assert head.headers.get("Content-Encoding", "identity") == encoding
+    assert memory.scrapes.empty()
+    assert memory.scrapers.pending(memory.now, memory.now) == ()
+
+
+async def test_a_scrape_counts_once_it_is_written_and_a_look_never(
+    client: ClientSession, memory: Memory
+) -> None:
+    async with client.get("/metrics") as response:
+        await response.read()
+    assert not memory.scrapers.delivered(7.0, 7.0)
+    async with client.get("/metrics", headers=SCRAPER) as response:
+        await response.read()
+    assert memory.scrapers.delivered(7.0, 7.0)
+    assert not memory.scrapers.delivered(7.5, 8.0)
+
+
+async def scrape(session: ClientSession, memory: Memory, now: float) -> None:
+    memory.now = now
+    async with session.get("/metrics", headers=SCRAPER) as response:
+        await response.read()
+    assert (await memory.scraped()).complete
+
+
+async def test_two_scrapers_at_one_address_are_two(server: URL, memory: Memory) -> None:
+    async with ClientSession(server) as one, ClientSession(server) as other:
+        await scrape(one, memory, 1.0)
+        await scrape(other, memory, 2.0)
+        await scrape(one, memory, 11.0)
+        assert memory.scrapers.pending(10.0, 11.0) == ("127.0.0.1",)
+        await scrape(other, memory, 12.0)
+        assert memory.scrapers.delivered(10.0, 12.0)
+
+
+async def test_a_scraper_without_keep_alive_is_one(server: URL, memory: Memory) -> None:
+    connector = TCPConnector(force_close=True)
+    async with ClientSession(server, connector=connector) as session:
+        await scrape(session, memory, 1.0)
+        await scrape(session, memory, 11.0)
+    assert memory.scrapers.delivered(10.0, 11.0)
+
+
+@asynccontextmanager
+async def stalling(
+    server: URL, *headers: str
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Scrape, read one byte of the answer and leave the others where they are."""
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", server.port))
+    reader, writer = await asyncio.open_connection(sock=line, limit=1024)
+    writer.write("\r\n".join(("GET /metrics HTTP/1.1", "Host: a", *headers, "", "")).encode())
+    try:
+        assert await reader.readexactly(1) == b"H"
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def test_others_are_served_while_one_reads_slowly(
+    server: URL, client: ClientSession, memory: Memory
+) -> None:
+    memory.pieces = LARGE
+    async with stalling(server) as (reader, _):
+        memory.pieces = (b"a 2.0\n",)
+        await scrape(client, memory, 8.0)
+        assert memory.scrapes.empty()
+        await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(len(LARGE) * len(PIECE))
+        slow = await memory.scraped()
+    assert body == b"".join(LARGE)
+    assert (slow.complete, slow.snapshot, slow.size) == (True, 7.0, len(body))
+
+
+async def test_what_waits_in_the_exporter_has_not_been_seen(
+    client: ClientSession, memory: Memory
+) -> None:
+    # More than the sockets hold, and less than asyncio buffers before it makes anybody wait.
+    body = PIECE[: 48 * 1024]
+    memory.pieces = (body,)
+    async with (
+        serving(memory, buffer=4096) as url,
+        stalling(url, f"{TIMEOUT_HEADER}: 10") as (reader, _),
+    ):
+        async with client.get("/-/started") as response:
+            await response.read()
+        assert memory.scrapes.empty()
+        assert not memory.scrapers.delivered(7.0, 7.0)
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(len(body)) == body
+        assert (await memory.scraped()).complete
+    assert memory.scrapers.delivered(7.0, 7.0)
+
+
+async def test_slow_readers_hold_no_copies(
+    server: URL, client: ClientSession, memory: Memory
+) -> None:
+    memory.pieces = LARGE
+    tracemalloc.start()
+    try:
+        async with stalling(server), stalling(server), stalling(server), stalling(server):
+            await scrape_large(client)
+            size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 4 * (1 << 20)
+
+
+async def scrape_large(session: ClientSession) -> None:
+    async with session.get("/metrics", headers={"Accept-Encoding": "identity"}) as response:
+        async for _ in response.content.iter_any():
+            pass
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_scraper_that_leaves_in_the_middle_has_seen_nothing(
+    server: URL, memory: Memory, encoding: str
+) -> None:
+    memory.pieces = LARGE
+    headers = (f"Accept-Encoding: {encoding}", f"{TIMEOUT_HEADER}: 10")
+    async with stalling(server, *headers):
+        assert memory.scrapers.pending(memory.now, memory.now) == ("127.0.0.1",)
+    broken = await memory.scraped()
+    assert (broken.complete, broken.encoding) == (False, encoding)
+    assert broken.size < len(LARGE) * len(PIECE)
+    assert not memory.scrapers.delivered(memory.now, memory.now)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_who_stalls_longer_than_a_scrape_may_take_is_cut_off(
+    server: URL, memory: Memory, encoding: str
+) -> None:
+    memory.pieces = LARGE
+    headers = (f"Accept-Encoding: {encoding}", f"{TIMEOUT_HEADER}: 0.05")
+    async with stalling(server, *headers) as (reader, _):
+        assert not (await memory.scraped()).complete
+        rest = await reader.read()
+    assert len(rest) < len(LARGE) * len(PIECE)
+    assert not rest.endswith(b"0\r\n\r\n")
+    assert not memory.scrapers.delivered(memory.now, memory.now)
 
 
 async def test_caches_are_told_what_the_answer_depends_on(client: ClientSession) -> None:

@@ -1,5 +1,6 @@
 """The metric catalogue: one row for each family, from which code, README and tests are made."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -103,10 +104,28 @@ def _subjob_value(
     return _subjob_row(name, description, samples)
 
 
-def _info(job: Job) -> Iterator[Sample]:
-    known = job.details or Details()
-    own = (known.queue_name, known.job_type, known.engine_type, known.owner, known.database_name)
-    yield (job.name, *own), 1
+def tag_labels(tags: Iterable[str]) -> dict[str, str]:
+    """Return the key of a tag by its label; a key whose label is taken gets another ``_``."""
+    labels: dict[str, str] = {}
+    for key in dict.fromkeys(tags):
+        label = "tag_" + re.sub("[^a-zA-Z0-9_]", "_", key)
+        while label in labels:
+            label += "_"
+        labels[label] = key
+    return labels
+
+
+def _info(keys: tuple[str, ...]) -> Callable[[Job], Iterator[Sample]]:
+    def samples(job: Job) -> Iterator[Sample]:
+        known = job.details or Details()
+        tags = (job.labels.get(key) or known.tags.get(key, "") for key in keys)
+        own = (
+            *(job.name, known.queue_name, known.job_type),
+            *(known.engine_type, known.owner, known.database_name),
+        )
+        yield (*own, *tags), 1
+
+    return samples
 
 
 def _status(job: Job) -> Iterator[Sample]:
@@ -170,8 +189,7 @@ _COUNTS: Final = (
 )
 _SUMMED: Final = "Sum over all sub-jobs seen so far, at the last sight of each."
 
-JOBS: Final[tuple[JobFamily, ...]] = (
-    _row("info", "A job that is tracked; a label not known as yet is empty.", _info, *INFO),
+_FIXED: Final[tuple[JobFamily, ...]] = (
     _row("status", "1 for the status that the job has, 0 for the others.", _status, "status"),
     _value(
         "progress_ratio",
@@ -282,6 +300,37 @@ JOBS: Final[tuple[JobFamily, ...]] = (
     ),
 )
 
+
+def job_families(tags: tuple[str, ...] = ()) -> tuple[JobFamily, ...]:
+    """Return the rows about jobs and sub-jobs; dli_job_info shows the tags with these keys.
+
+    What a registration says of a tag counts before what the list API says.
+    """
+    shown = tag_labels(tags)
+    info = _row(
+        "info",
+        "A job that is tracked; a label not known as yet is empty.",
+        _info(tuple(shown.values())),
+        *INFO,
+        *shown,
+    )
+    return (info, *_FIXED)
+
+
+JOBS: Final = job_families()
+
+JOBS_ENDED: Final = Family(
+    "dli_jobs_ended_total",
+    "Jobs seen to end, each once.",
+    ("project", "queue_name", "job_type", "status"),
+    Type.COUNTER,
+)
+JOB_DURATION: Final = Family(
+    "dli_job_duration_seconds",
+    "Durations of the jobs seen to end, as the API tells them.",
+    ("project", "queue_name", "job_type", "status"),
+    Type.HISTOGRAM,
+)
 UP: Final = Family(
     "dli_up", "1 if the last call that mattered was answered and authorised.", ("project",)
 )
@@ -326,6 +375,43 @@ JOB_AGE: Final = Family(
 JOBS_TRACKED: Final = Family(
     "dli_exporter_jobs", "Jobs tracked, by what is known of them.", ("project", "state")
 )
+JOBS_RETIRED: Final = Family(
+    "dli_exporter_jobs_retired_total",
+    "Ended jobs that left the exposition.",
+    ("project",),
+    Type.COUNTER,
+)
+JOBS_RETIRED_UNSCRAPED: Final = Family(
+    "dli_exporter_jobs_retired_unscraped_total",
+    "Ended jobs that left the exposition before every scraper had seen their end.",
+    ("project",),
+    Type.COUNTER,
+)
+JOBS_DROPPED: Final = Family(
+    "dli_exporter_jobs_dropped_total",
+    "Jobs that are not exposed although somebody asked for them, or no longer.",
+    ("project", "reason"),
+    Type.COUNTER,
+)
+DISCOVERY_TRUNCATED: Final = Family(
+    "dli_exporter_discovery_truncated",
+    "1 if the list of jobs is longer than can be read.",
+    ("project",),
+)
+REGISTRATIONS_REJECTED: Final = Family(
+    "dli_exporter_registrations_rejected_total",
+    "Registrations of jobs that were not accepted.",
+    ("reason",),
+    Type.COUNTER,
+)
+CONFIG_RELOAD_SUCCESSFUL: Final = Family(
+    "dli_exporter_config_last_reload_successful",
+    "1 if the settings could be read when they were last read.",
+)
+CONFIG_RELOAD_SUCCESS: Final = Family(
+    "dli_exporter_config_last_reload_success_timestamp_seconds",
+    "When the settings were last read successfully.",
+)
 PARSE_ERRORS: Final = Family(
     "dli_exporter_parse_errors_total",
     "Fields of answers that could not be read.",
@@ -360,6 +446,8 @@ CLOCK_SKEW: Final = Family(
 )
 
 EXPORTER: Final[tuple[Family, ...]] = (
+    JOBS_ENDED,
+    JOB_DURATION,
     UP,
     BUILD_INFO,
     API_REQUESTS,
@@ -369,6 +457,13 @@ EXPORTER: Final[tuple[Family, ...]] = (
     LAST_SUCCESS,
     JOB_AGE,
     JOBS_TRACKED,
+    JOBS_RETIRED,
+    JOBS_RETIRED_UNSCRAPED,
+    JOBS_DROPPED,
+    DISCOVERY_TRUNCATED,
+    REGISTRATIONS_REJECTED,
+    CONFIG_RELOAD_SUCCESSFUL,
+    CONFIG_RELOAD_SUCCESS,
     PARSE_ERRORS,
     OUT_OF_RANGE,
     SERIES,

@@ -1,6 +1,7 @@
 """What the exporter tells about itself: kept and printed by prometheus_client."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
 from math import ceil
 from typing import Final
 
@@ -18,7 +19,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
-from ..jobs.model import Job
+from ..jobs.model import Job, JobStatus
+from ..jobs.retention import State
 from .catalogue import (
     API_RATE_LIMIT,
     API_REQUEST_DURATION,
@@ -26,13 +28,22 @@ from .catalogue import (
     API_REQUESTS,
     BUILD_INFO,
     CLOCK_SKEW,
+    CONFIG_RELOAD_SUCCESS,
+    CONFIG_RELOAD_SUCCESSFUL,
     CREDENTIALS_EXPIRY,
     CREDENTIALS_REFRESH_ERRORS,
+    DISCOVERY_TRUNCATED,
     JOB_AGE,
+    JOB_DURATION,
+    JOBS_DROPPED,
+    JOBS_ENDED,
+    JOBS_RETIRED,
+    JOBS_RETIRED_UNSCRAPED,
     JOBS_TRACKED,
     LAST_SUCCESS,
     OUT_OF_RANGE,
     PARSE_ERRORS,
+    REGISTRATIONS_REJECTED,
     SCRAPE_BYTES,
     SERIES,
     UP,
@@ -41,40 +52,61 @@ from .catalogue import (
 
 # A call takes tens of milliseconds in a region and ends at the latest with its time-out.
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# A job takes from a second to a day.
+_JOB_SECONDS: Final = (
+    *(1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800),
+    *(3600, 7200, 14400, 28800, 43200, 86400),
+)
 _QUANTILES: Final = (0.5, 0.99, 1.0)
+
+
+_ENDS: Final = tuple(status for status in JobStatus if status.terminal)
+
+
+class DropReason(StrEnum):
+    """Why a job is not exposed although somebody asked for it, or no longer."""
+
+    JOB_LIMIT = "job_limit"
+    SERIES_LIMIT = "series_limit"
+    NOT_FOUND = "not_found"
+    EXPIRED = "expired"
 
 
 class Telemetry:
     """The exporter's own metrics, in a registry of their own.
 
-    ``jobs`` and ``series`` are asked at each scrape, and ``now`` (Unix seconds) for the age
-    of the jobs' data: the one age there is, since it is what the exporter promises.
+    ``jobs`` (with what is known of their end) and ``series`` are asked at each scrape, and
+    ``now`` (Unix seconds) for the age of the jobs' data: the one age that is exported, since
+    it is what the exporter promises.
     """
 
     def __init__(
         self,
         *,
-        jobs: Callable[[], Iterable[Job]],
+        jobs: Callable[[], Iterable[tuple[Job, State]]],
         series: Callable[[], int],
         now: Callable[[], float],
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # not annotated there
         self._registry = registry = CollectorRegistry()
+        self._ended = _counter(JOBS_ENDED, registry)
+        self._durations = _histogram(JOB_DURATION, _JOB_SECONDS, registry)
         self._up = _gauge(UP, registry)
         self._build = _gauge(BUILD_INFO, registry)
         self._requests = _counter(API_REQUESTS, registry)
         self._errors = _counter(API_REQUEST_ERRORS, registry)
-        self._seconds = Histogram(
-            API_REQUEST_DURATION.name,
-            API_REQUEST_DURATION.help,
-            API_REQUEST_DURATION.labels,
-            registry=registry,
-            buckets=_SECONDS,
-        )
+        self._seconds = _histogram(API_REQUEST_DURATION, _SECONDS, registry)
         self._limit = _gauge(API_RATE_LIMIT, registry)
         self._success = _gauge(LAST_SUCCESS, registry)
         self._jobs = _Jobs(jobs, now)
         registry.register(self._jobs)
+        self._retired = _counter(JOBS_RETIRED, registry)
+        self._retired_unscraped = _counter(JOBS_RETIRED_UNSCRAPED, registry)
+        self._dropped = _counter(JOBS_DROPPED, registry)
+        self._truncated = _gauge(DISCOVERY_TRUNCATED, registry)
+        self._rejected = _counter(REGISTRATIONS_REJECTED, registry)
+        self._reload_successful = _gauge(CONFIG_RELOAD_SUCCESSFUL, registry)
+        self._reload_success = _gauge(CONFIG_RELOAD_SUCCESS, registry)
         self._unreadable = _counter(PARSE_ERRORS, registry)
         self._out_of_range = _counter(OUT_OF_RANGE, registry)
         _gauge(SERIES, registry).set_function(series)
@@ -92,8 +124,12 @@ class Telemetry:
     def expect(self, project: str, *, endpoints: Iterable[str], reasons: Iterable[str]) -> None:
         """Show every counter of a project from the start, so that rates miss no first event."""
         reasons = tuple(reasons)
-        self._jobs.projects.append(project)
+        self._jobs.projects.add(project)
         self._refresh_errors.labels(project)
+        self._retired.labels(project)
+        self._retired_unscraped.labels(project)
+        for why in DropReason:
+            self._dropped.labels(project, why)
         for endpoint in endpoints:
             self._requests.labels(project, endpoint)
             self._seconds.labels(project, endpoint)
@@ -134,6 +170,50 @@ class Telemetry:
         """Count a failed attempt to obtain a credential."""
         self._refresh_errors.labels(project).inc()
 
+    def queue(self, project: str, queue_name: str, job_type: str) -> None:
+        """Show the ends of a queue's jobs from its first job on, so that rates miss none."""
+        for status in _ENDS:
+            self._ended.labels(project, queue_name, job_type, status)
+
+    def ended(
+        self,
+        project: str,
+        *,
+        queue_name: str,
+        job_type: str,
+        status: JobStatus,
+        duration: float | None,
+    ) -> None:
+        """Count the end of a job; ``duration`` is seconds, None if the API does not tell it."""
+        self.queue(project, queue_name, job_type)
+        self._ended.labels(project, queue_name, job_type, status).inc()
+        if duration is not None:
+            self._durations.labels(project, queue_name, job_type, status).observe(duration)
+
+    def retired(self, project: str, *, unscraped: bool) -> None:
+        """Count an ended job that left, ``unscraped`` if some scraper missed its end."""
+        self._retired.labels(project).inc()
+        if unscraped:
+            self._retired_unscraped.labels(project).inc()
+
+    def dropped(self, project: str, reason: DropReason) -> None:
+        """Count a job that is not exposed, or no longer."""
+        self._dropped.labels(project, reason).inc()
+
+    def truncated(self, project: str, truncated: bool) -> None:
+        """Tell whether the list of jobs is longer than can be read."""
+        self._truncated.labels(project).set(truncated)
+
+    def rejected(self, reason: str) -> None:
+        """Count a registration that was not accepted."""
+        self._rejected.labels(reason).inc()
+
+    def reloaded(self, successful: bool, now: float) -> None:
+        """Tell whether the settings could be read at ``now`` (Unix seconds)."""
+        self._reload_successful.set(successful)
+        if successful:
+            self._reload_success.set(now)
+
     def misread(self, *, unreadable: Iterable[str], out_of_range: Iterable[str]) -> None:
         """Count the fields of an answer that could not be read or cannot be."""
         for field in unreadable:
@@ -158,23 +238,22 @@ class Telemetry:
 class _Jobs(Collector):
     """How many jobs are tracked and how old their data are, at the time of a scrape."""
 
-    def __init__(self, jobs: Callable[[], Iterable[Job]], now: Callable[[], float]) -> None:
+    def __init__(
+        self, jobs: Callable[[], Iterable[tuple[Job, State]]], now: Callable[[], float]
+    ) -> None:
         self._jobs = jobs
         self._now = now
-        self.projects: list[str] = []
+        self.projects: set[str] = set()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         now = self._now()
         running: dict[str, list[Job]] = {project: [] for project in self.projects}
-        ended = dict.fromkeys(self.projects, 0)
-        for job in self._jobs():
-            if job.ended is None:
+        counts = {(project, state): 0 for project in self.projects for state in State}
+        for job, state in self._jobs():
+            counts[job.key.project, state] += 1
+            if state is State.RUNNING:
                 running[job.key.project].append(job)
-            else:
-                ended[job.key.project] += 1
-        counts = [((project, "running"), float(len(jobs))) for project, jobs in running.items()]
-        counts += [((project, "ended"), float(number)) for project, number in ended.items()]
-        yield _family(JOBS_TRACKED, counts)
+        yield _family(JOBS_TRACKED, counts.items())
         yield _family(JOB_AGE, (row for p, jobs in running.items() for row in _ages(p, jobs, now)))
 
 
@@ -197,3 +276,7 @@ def _gauge(family: Family, registry: CollectorRegistry) -> Gauge:
 
 def _counter(family: Family, registry: CollectorRegistry) -> Counter:
     return Counter(family.name, family.help, family.labels, registry=registry)
+
+
+def _histogram(family: Family, buckets: Sequence[float], registry: CollectorRegistry) -> Histogram:
+    return Histogram(family.name, family.help, family.labels, registry=registry, buckets=buckets)

@@ -2,11 +2,12 @@
 
 from .load import load, require_project
 from .mistakes import SettingsError
-from .model import Project, Settings, Simulator
+from .model import Discovery, Project, Settings, Simulator
 from .sources import FlagParser
 from .values import Duration, ListenAddress
 
 __all__ = [
+    "Discovery",
     "Duration",
     "FlagParser",
     "ListenAddress",

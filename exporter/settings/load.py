@@ -12,11 +12,17 @@ from .mistakes import SettingsError, Source, describe, dotted
 from .model import Settings
 
 
-def load(flags: Sequence[str] | argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+def load(
+    flags: Sequence[str] | argparse.Namespace,
+    environ: Mapping[str, str],
+    *,
+    projects: bool = True,
+) -> Settings:
     """Read the settings from *flags* (or what ``FlagParser.parse`` made of them) and *environ*.
 
     Raises SettingsError with one line per mistake. ``HUAWEICLOUD_SDK_`` variables are explained at
-    :func:`.sources.from_vendor`.
+    :func:`.sources.from_vendor`. Without *projects* those of file and environment are left aside,
+    whatever they say, and so are top-level ``jobs``: for commands that do not ask the user's DLI.
     """
     if not isinstance(flags, argparse.Namespace):
         flags = sources.FlagParser("dli-exporter").parse(flags)
@@ -24,6 +30,8 @@ def load(flags: Sequence[str] | argparse.Namespace, environ: Mapping[str, str]) 
     file = _file(sources.merge(sources.from_environment(environ, ()), given))
     variables = sources.from_environment(environ, _project_names(file))
     vendor = sources.from_vendor(environ, sources.merge(file, variables, given))
+    if not projects:
+        file, variables, vendor = map(sources.without_projects, (file, variables, vendor))
     try:
         return _settings(sources.merge(file, vendor, variables, given))
     except ValidationError as error:
@@ -44,7 +52,11 @@ def load(flags: Sequence[str] | argparse.Namespace, environ: Mapping[str, str]) 
 
 
 def require_project(settings: Settings) -> None:
-    """Raise SettingsError unless there is a project to ask about."""
+    """Raise SettingsError unless there is a project to ask about.
+
+    Any will do for ``jobs_dir`` and ``web.enable_registration`` too: a registration may name its
+    project, and one that needs ``default`` where there is none is rejected by itself.
+    """
     if not settings.projects:
         raise SettingsError(
             [

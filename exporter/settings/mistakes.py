@@ -15,15 +15,19 @@ Path = tuple[str | int, ...]
 
 _WORDS: Final[Mapping[str, str]] = {
     "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
     "dict_type": "must be a section: `name: value` lines",
     "finite_number": "must be a finite number",
     "float_parsing": "must be a number",
+    "float_type": "must be a number",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a smaller number",
+    "int_type": "must be a whole number",
     "model_type": "must be a section: `name: value` lines",
     "model_attributes_type": "must be a section: `name: value` lines",
     "path_not_directory": "must be a directory that exists",
     "path_not_file": "must be a file that exists",
+    "path_type": "must be a path",
     "string_type": "must be text",
     "tuple_type": "must be a list",
 }

@@ -1,5 +1,6 @@
 """What an operator may set: one model, whose field texts are the help."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -8,6 +9,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FilePath,
+    PositiveInt,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -17,15 +19,23 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ..dli.endpoints import dli_endpoint, regions
 from .values import (
+    AnyPath,
     Duration,
     Endpoint,
-    JobIds,
+    EngineType,
+    JobId,
+    JobType,
     ListenAddress,
+    Name,
     PositiveDuration,
     PositiveNumber,
     ProjectId,
     ProjectName,
+    QueueName,
     Secret,
+    Several,
+    TagFilter,
+    TagKey,
     WebAddress,
     Zone,
     ZoneName,
@@ -34,7 +44,10 @@ from .values import (
 )
 
 DEFAULT_PROJECT: Final = "default"
-"""The project of top-level ``jobs`` and of the vendor's environment variables."""
+"""The project of top-level ``jobs``, of registrations and of the vendor's environment variables."""
+
+_MOST_TAG_LABELS: Final = 10
+"""Each is a label of every job's ``dli_job_info``."""
 
 
 class Section(BaseModel):
@@ -98,6 +111,27 @@ Credentials = Annotated[
 ]
 
 
+class Discovery(Section):
+    """Which jobs of a project to find in DLI's list; a filter that is not set lets all pass."""
+
+    enabled: bool = False
+    """Find jobs, beside those that are named or registered."""
+    interval: PositiveDuration = Duration("30s")
+    """How often to read the list."""
+    queues: Several[QueueName] = ()
+    """Jobs in any of these queues."""
+    owner: Name | None = None
+    """Jobs that this user submitted."""
+    tags: TagFilter = {}
+    """Jobs that have all these tags."""
+    job_types: Several[JobType] = ()
+    """Jobs of any of these types, in capitals as DLI writes them."""
+    database: Name | None = None
+    """Jobs in this database."""
+    engine_types: Several[EngineType] = ()
+    """Jobs that any of these engines runs: `spark`, `hetuEngine`. DLI may write another case."""
+
+
 class Project(Section):
     """A DLI project and the jobs in it that somebody cares about."""
 
@@ -113,8 +147,10 @@ class Project(Section):
     """this project's share of the account's API quota"""
     ca_file: FilePath | None = None
     """PEM file with the certificate authorities of a private endpoint"""
-    jobs: JobIds = ()
+    jobs: Several[JobId] = ()
     """ids of the jobs to watch"""
+    discovery: Discovery = Discovery()
+    """section about the jobs to find in DLI's list"""
 
     @model_validator(mode="before")
     @classmethod
@@ -144,11 +180,72 @@ class Poll(Section):
     """How long one answer may take."""
 
 
+class Retention(Section):
+    """How long a job that has ended stays in /metrics."""
+
+    finished: Duration = Duration("15m")
+    """How long it stays, and longer if no scrape has seen its end."""
+    unscraped: PositiveDuration = Field(default=Duration("24h"), validate_default=True)
+    """When it leaves even if no scrape has seen its end."""
+
+    @field_validator("unscraped")
+    @classmethod
+    def _is_the_longer(cls, unscraped: Duration, others: ValidationInfo) -> Duration:
+        finished = others.data.get("finished", unscraped)
+        if unscraped < finished:
+            raise bad(f"must not be shorter than retention.finished, which is {finished}")
+        return unscraped
+
+
+class Limits(Section):
+    """How much is kept at most; ended jobs make room first, running ones never."""
+
+    jobs: PositiveInt = 2_000
+    """Jobs at a time."""
+    series: PositiveInt = 200_000
+    """Series about jobs at a time."""
+    subjobs_per_job: PositiveInt = 200
+    """Sub-jobs of a job at a time."""
+
+
+class Tags(Section):
+    """What the tags of a DLI job say about it."""
+
+    name: TagKey | None = None
+    """Tag with the job's name."""
+    deadline: TagKey | None = None
+    """Tag with the job's deadline, in RFC 3339 or as Unix seconds."""
+    labels: Several[TagKey] = ()
+    """Tag to show as the label tag_<key> of dli_job_info; may be repeated, up to 10 times."""
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if len(keys) > _MOST_TAG_LABELS:
+            raise bad(f"must be at most {_MOST_TAG_LABELS} keys")
+        if len({re.sub("[^a-zA-Z0-9_]", "_", key) for key in keys}) < len(keys):
+            raise bad("must stay different with _ for every character but ASCII letters and digits")
+        return keys
+
+
+class History(Section):
+    """What is learnt from runs of the past."""
+
+    enabled: bool = True
+    """Read finished runs from DLI's list, to tell when a job will end."""
+
+
 class Web(Section):
     """The exporter's own HTTP server."""
 
     listen_address: ListenAddress = ListenAddress(":10296")
     """Where to serve /metrics."""
+    enable_registration: bool = False
+    """Let POST and DELETE on /api/v1/jobs add and remove jobs."""
+    enable_lifecycle: bool = True
+    """Let POST on /-/reload read the settings again."""
+    linger: Duration = Duration("90s")
+    """How long to stay after SIGTERM, at most, for the last states to be scraped."""
 
 
 class Log(Section):
@@ -204,9 +301,18 @@ class Settings(Section, BaseSettings):
     config: ConfigFile = ConfigFile()
     projects: dict[ProjectName, Project] = {}
     """Projects by name; the name is the `project` label."""
-    jobs: JobIds = ()
+    jobs: Several[JobId] = ()
     """Id of a job to watch in the project `default`; may be repeated."""
+    jobs_dir: AnyPath | None = None
+    """Directory with a file for each job to watch, which may come to be later. A job that names no
+    project is in `default`."""
+    subjobs: Literal["all", "running", "none"] = "all"
+    """Sub-jobs that have series of their own."""
     poll: Poll = Poll()
+    retention: Retention = Retention()
+    limits: Limits = Limits()
+    tags: Tags = Tags()
+    history: History = History()
     web: Web = Web()
     log: Log = Log()
     zones: dict[ZoneName, Zone] = {}

@@ -36,11 +36,14 @@ _VENDOR: Final[Mapping[tuple[str, ...], str]] = {
 _METAVARS: Final = {
     "float": "NUMBER",
     "int": "NUMBER",
-    "str": "URL",
-    "tuple[str,...]": "ID",
     "ListenAddress": "ADDRESS",
+    "--jobs": "ID",
+    "--simulator.spark": "URL",
+    "--tags.name": "KEY",
+    "--tags.deadline": "KEY",
+    "--tags.labels": "KEY",
 }
-"""Types as pydantic-settings writes them, for people."""
+"""Types as pydantic-settings writes them, for people; text has a word for each flag."""
 
 _NO_FLAGS: Final = ("--projects", "--zones")
 """What is too deep for a flag."""
@@ -49,7 +52,8 @@ _EPILOG: Final = """\
 A flag wins over its environment variable, and that over the file. The variable
 of --poll.interval is DLI_EXPORTER_POLL__INTERVAL. What a project sets has no
 flags, but variables: DLI_EXPORTER_PROJECTS__PROD__REGION. HUAWEICLOUD_SDK_AK,
-_SK, _SECURITY_TOKEN, _PROJECT_ID and _REGION make up the project `default`."""
+_SK, _SECURITY_TOKEN, _PROJECT_ID and _REGION make up the project `default`;
+DLI_EXPORTER_PROJECTS__DEFAULT__DISCOVERY__ENABLED=true finds the jobs in it."""
 
 
 class FlagParser(argparse.ArgumentParser):
@@ -79,9 +83,16 @@ class FlagParser(argparse.ArgumentParser):
         except argparse.ArgumentError as error:
             raise SettingsError([_without_value(error)]) from None
         if rest:
-            known = [name for name in self._option_string_actions if name.startswith("--")]
-            raise SettingsError(_unknown_flags(rest, known))
+            raise SettingsError(_unknown_flags(rest, self._shown_flags()))
         return found
+
+    def _shown_flags(self) -> list[str]:
+        """Return what ``--help`` lists; there is a flag for each section too, which it hides."""
+        return [
+            name
+            for name, action in self._option_string_actions.items()
+            if name.startswith("--") and action.help != argparse.SUPPRESS
+        ]
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print: a positional argument that is missing, by name."""
@@ -95,7 +106,7 @@ def _add_flag(parser: Any, *names: str, **words: Any) -> None:
     words["help"] = re.sub(r" \(default: (None|\(\))\)$", "", words["help"])
     metavar = str(words.get("metavar", "{"))
     if not metavar.startswith("{"):
-        words["metavar"] = _METAVARS.get(metavar, metavar.upper())
+        words["metavar"] = _METAVARS.get(names[0]) or _METAVARS.get(metavar, metavar.upper())
     parser.add_argument(*names, **words)
 
 
@@ -157,7 +168,8 @@ def from_vendor(environ: Mapping[str, str], configured: Tree) -> Tree:
     """Make up or complete the project ``default`` from the variables of the vendor's SDK.
 
     They are heeded when there is no project at all, or when ``default`` is begun (by a setting of
-    its own or by top-level ``jobs``) but lacks its id, its region or its credentials. A complete
+    its own, such as ``discovery.enabled``, or by top-level ``jobs``, but not by ``jobs_dir``: its
+    files may name other projects) but lacks its id, its region or its credentials. A complete
     ``default`` and projects of other names are left alone, so that a shell which happens to have
     the variables set breaks nothing. Heeded, they count as environment: they win over the file,
     and lose to ``DLI_EXPORTER_`` variables and flags. Keys are not mixed with credentials of
@@ -182,6 +194,11 @@ def _is_complete(default: Tree) -> bool:
     has_keys = credentials.get("provider") != "static" or {"ak", "sk"} <= credentials.keys()
     has_place = default.get("region") or default.get("endpoint")
     return bool(credentials and has_keys and has_place and default.get("project_id"))
+
+
+def without_projects(tree: Tree) -> Tree:
+    """Leave out the projects, and the jobs that belong to one."""
+    return {name: value for name, value in tree.items() if name not in ("projects", "jobs")}
 
 
 def _section(tree: Tree, name: str) -> Tree:

@@ -1,9 +1,10 @@
-"""What single settings may be: durations, addresses, endpoints, ids, secrets."""
+"""What single settings may be: durations, addresses, endpoints, ids, tags, secrets."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from ipaddress import AddressValueError, IPv6Address, ip_address
-from typing import Annotated, Any, Final, Self
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, SecretStr
 from pydantic_core import PydanticCustomError, core_schema
@@ -18,6 +19,12 @@ _WEB_ADDRESS: Final = re.compile(
     r"(https?)://(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(:[0-9]{1,5})?/?"
 )
 _OFFSET: Final = re.compile(r"([+-])([01][0-9]):([0-5][0-9])")
+
+_LONGEST_KEY: Final = 128
+_LONGEST_VALUE: Final = 255
+"""Characters of a tag that DLI takes (dli_02_0025, and wherever else tags are set)."""
+
+T = TypeVar("T", bound=Hashable)
 
 
 def bad(wrong: str) -> PydanticCustomError:
@@ -163,9 +170,39 @@ def _matching(pattern: str, allowed: str) -> Callable[[str], str]:
     return check
 
 
-def _project_name(value: str) -> str:
-    if not (1 <= len(value) <= 64 and value.isprintable() and value == value.strip()):
-        raise bad("must be a name of 1 to 64 printable characters")
+def _is_printable(text: str, longest: int, without: str = "") -> bool:
+    """Whether *text* is 1 to *longest* printable characters, with no space at its ends."""
+    fits = 1 <= len(text) <= longest and text.isprintable() and text == text.strip()
+    return fits and not set(text) & set(without)
+
+
+def _printable(longest: int, allowed: str, without: str = "") -> Callable[[str], str]:
+    """Make a validator for free text that has to be printable; *allowed* says so in words."""
+
+    def check(value: str) -> str:
+        if not _is_printable(value, longest, without):
+            raise bad(f"must be {allowed}")
+        return value
+
+    return check
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    """Make a validator that takes one of *words* in any case, and gives it as DLI writes it."""
+    known = {word.lower(): word for word in words}
+
+    def check(value: str) -> str:
+        if value.lower() not in known:
+            raise bad(f"must be one of {', '.join(words)}")
+        return known[value.lower()]
+
+    return check
+
+
+def _path(value: object) -> object:
+    """Refuse what is no path: an empty text would be the working directory."""
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise bad("must be a path")
     return value
 
 
@@ -174,9 +211,41 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def once(values: Iterable[str]) -> tuple[str, ...]:
+def once(values: Iterable[T]) -> tuple[T, ...]:
     """Keep the first of each value, in order."""
     return tuple(dict.fromkeys(values))
+
+
+def _tags(value: object) -> object:
+    """Read tags from a section, or from a text as DLI's list API takes them: ``k1=v1,k2=v2``.
+
+    A section made of environment variables has lower-case keys only; tags heed the case. What
+    separates in DLI's form cannot be part of a tag that is searched for.
+    """
+    tags = _pairs(value) if isinstance(value, str) else value
+    if isinstance(tags, dict) and not all(_is_tag(*tag) for tag in tags.items()):
+        raise bad(
+            f"must have keys of 1 to {_LONGEST_KEY} printable characters without , or =, and "
+            f"values of 1 to {_LONGEST_VALUE} without ,"
+        )
+    return tags
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    tags = {key.strip(): value.strip() for key, equals, value in pairs if equals}
+    if len(tags) < len(pairs):
+        raise bad("must be KEY=VALUE, or several with , between, and no key twice")
+    return tags
+
+
+def _is_tag(key: object, value: object) -> bool:
+    return (
+        isinstance(key, str)
+        and isinstance(value, str)
+        and _is_printable(key, _LONGEST_KEY, without=",=")
+        and _is_printable(value, _LONGEST_VALUE, without=",")
+    )
 
 
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
@@ -189,11 +258,47 @@ ZoneName = Annotated[
     str, AfterValidator(str.upper), AfterValidator(_matching("[A-Z]{1,8}", "1 to 8 letters"))
 ]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
-ProjectName = Annotated[str, AfterValidator(_project_name)]
+ProjectName = Annotated[
+    str, AfterValidator(_printable(64, "a name of 1 to 64 printable characters"))
+]
 ProjectId = Annotated[
     str, AfterValidator(_matching("[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, - or _"))
 ]
 JobId = Annotated[
     str, AfterValidator(_matching("[A-Za-z0-9-]{1,64}", "a job id: 1 to 64 letters, digits or -"))
 ]
-JobIds = Annotated[tuple[JobId, ...], BeforeValidator(_split), AfterValidator(once)]
+Name = Annotated[str, AfterValidator(_printable(128, "a name of 1 to 128 printable characters"))]
+QueueName = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            "(?!_)(?![0-9]+$)[A-Za-z0-9_]{1,128}",
+            "a queue: 1 to 128 letters, digits or _, with no _ in front and not digits alone",
+        )
+    ),
+]
+JobType = Annotated[
+    str,
+    AfterValidator(
+        _one_of(
+            *("DDL", "DCL", "IMPORT", "EXPORT", "QUERY", "INSERT", "DATA_MIGRATION", "UPDATE"),
+            *("DELETE", "RESTART_QUEUE", "SCALE_QUEUE"),
+        )
+    ),
+]
+"""A ``job_types`` word of the list API (dli_02_0025)."""
+EngineType = Annotated[str, AfterValidator(_one_of("spark", "hetuEngine"))]
+TagKey = Annotated[
+    str,
+    AfterValidator(
+        _printable(
+            _LONGEST_KEY, f"a tag's key: 1 to {_LONGEST_KEY} printable characters without ,", ","
+        )
+    ),
+]
+TagFilter = Annotated[dict[str, str], BeforeValidator(_tags)]
+"""Values by key."""
+AnyPath = Annotated[Path, BeforeValidator(_path)]
+"""A path to what may come to be later."""
+Several = Annotated[tuple[T, ...], BeforeValidator(_split), AfterValidator(once)]
+"""A list, or one text with ``,`` between; each value counts once."""

@@ -52,7 +52,10 @@ async def serve(
     faults take. OSError when the port cannot be had.
     """
     runner = web.AppRunner(
-        application(simulator, wait), handler_cancellation=True, shutdown_timeout=_STOP
+        application(simulator, wait),
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=_STOP,
     )
     async with ClientSession(trust_env=False) as session:
         simulator.spark = SparkFront(spark, session) if spark else None

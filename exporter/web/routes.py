@@ -1,9 +1,7 @@
 """The endpoints: they only read memory, so that no scrape ever waits for the cloud."""
 
-import asyncio
-import gzip
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +11,8 @@ from ..jobs.model import Job
 from .api import job_state
 from .negotiation import Format, accepts_gzip, choose_format
 from .page import landing_page
+from .scrapers import TIMEOUT_HEADER, Caller, Scrapers, patience
+from .stream import compressed, send, slices
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _HEADERS: Final = {
@@ -20,39 +20,53 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_VARY: Final = "Accept, Accept-Encoding"
+_LONGEST: Final = 256
+"""Characters kept of a header that tells scrapers apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrape:
+    """How one request for /metrics went, a browser's included.
+
+    ``snapshot`` is when what it shows was current (monotonic clock), ``size`` the bytes of
+    its body as encoded. Only a ``complete`` one was sent to the end in good time;
+    ``scraper`` tells a scraper's from one that somebody looked at.
+    """
+
+    remote: str
+    snapshot: float
+    encoding: str
+    size: int
+    complete: bool
+    scraper: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
     """What the endpoints read.
 
-    ``exposition`` yields the text in a format; ``healthy`` is false when the exporter itself
-    hangs, ``ready`` true once every project was asked (whatever the answer); ``scraped`` is
-    told the encoding and size of every answer to a scrape.
+    ``exposition`` yields the text in a format, ``monotonic`` is the clock of its snapshots;
+    ``healthy`` is false when the exporter itself hangs, ``ready`` true once every project was
+    asked (whatever the answer). ``scrapers`` learn who has seen what; then ``scraped`` is
+    told how every GET of /metrics went.
     """
 
     version: str
     exposition: Callable[[Format], Iterable[bytes]]
+    monotonic: Callable[[], float]
     jobs: Callable[[], Iterable[Job]]
     healthy: Callable[[], bool]
     ready: Callable[[], bool]
-    scraped: Callable[[str, int], None]
+    scrapers: Scrapers
+    scraped: Callable[[Scrape], None]
 
 
 def application(views: Views) -> web.Application:
     """Return the web application over some views."""
 
-    async def metrics(request: web.Request) -> web.Response:
-        chosen = choose_format(request.headers.get("Accept", ""))
-        body = b"".join(views.exposition(chosen))
-        headers = {"Content-Type": chosen, "Vary": "Accept, Accept-Encoding"}
-        encoding = "identity"
-        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            encoding = headers["Content-Encoding"] = "gzip"
-            # In a thread, since zlib lets other threads run: 13 MB take 100 ms.
-            body = await asyncio.to_thread(gzip.compress, body, 1, mtime=0)
-        views.scraped(encoding, len(body))
-        return web.Response(body=body, headers=headers)
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        return await _metrics(request, views)
 
     async def jobs(_: web.Request) -> web.Response:
         data = {"jobs": [job_state(job) for job in views.jobs()]}
@@ -71,7 +85,8 @@ def application(views: Views) -> web.Application:
     async def ready(_: web.Request) -> web.Response:
         return _probe(views.ready(), "ready")
 
-    app = web.Application(middlewares=[_secure])
+    app = web.Application()
+    app.on_response_prepare.append(_secure)
     app.router.add_get("/", landing)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/api/v1/jobs", jobs)
@@ -81,17 +96,58 @@ def application(views: Views) -> web.Application:
     return app
 
 
-@web.middleware
-async def _secure(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        response = await handler(request)
-    except web.HTTPException as refusal:
-        refusal.headers.update(_HEADERS)
-        raise
-    response.headers.update(_HEADERS)
+async def _metrics(request: web.Request, views: Views) -> web.StreamResponse:
+    chosen = choose_format(request.headers.get("Accept", ""))
+    gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    snapshot = views.monotonic()
+    # At once, before anything can change: a scrape is never half old, half new.
+    pieces = list(views.exposition(chosen))
+    response = web.StreamResponse(headers={"Content-Type": chosen, "Vary": _VARY})
+    if gzip:
+        response.headers["Content-Encoding"] = "gzip"
+    else:
+        response.content_length = sum(map(len, pieces))
+    if request.method == "HEAD":
+        return response
+    caller = _caller(request)
+    if caller is not None:
+        views.scrapers.heard(caller, snapshot)
+    sent = await send(
+        request,
+        response,
+        compressed(slices(pieces)) if gzip else slices(pieces),
+        patience=patience(request.headers.get(TIMEOUT_HEADER)),
+    )
+    if caller is not None and sent.complete:
+        views.scrapers.received(caller, snapshot)
+    views.scraped(
+        Scrape(
+            remote=request.remote or "",
+            snapshot=snapshot,
+            encoding="gzip" if gzip else "identity",
+            size=sent.size,
+            complete=sent.complete,
+            scraper=caller is not None,
+        )
+    )
     return response
+
+
+def _caller(request: web.Request) -> Caller | None:
+    """Return who scrapes; None if it is somebody who only looks, or who has left already."""
+    if TIMEOUT_HEADER not in request.headers or request.transport is None:
+        return None
+    return Caller(
+        address=request.remote or "",
+        connection=request.transport,
+        agent=request.headers.get("User-Agent", "")[:_LONGEST],
+        forwarded=request.headers.get("X-Forwarded-For", "")[:_LONGEST],
+    )
+
+
+async def _secure(_: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers to every response before it starts: a streamed one has no later."""
+    response.headers.update(_HEADERS)
 
 
 def _probe(passed: bool, word: str) -> web.Response:

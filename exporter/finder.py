@@ -1,0 +1,81 @@
+"""Finding the jobs of one project: discovery rounds, and the runs of the past."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from .jobs.model import JobKey, ListedJob, Registration
+from .logs import fields
+from .metrics.telemetry import Telemetry
+from .poller import Poller
+from .sources.discovery import Discovery
+from .tracker import Source, Tracker
+from .troubles import Troubles
+
+log = logging.getLogger(__name__)
+
+
+class Finder:
+    """Watches every job that the list API shows, one round each ``interval`` seconds."""
+
+    def __init__(
+        self,
+        project: str,
+        discovery: Discovery,
+        *,
+        tracker: Tracker,
+        poller: Poller,
+        telemetry: Telemetry,
+        troubles: Troubles,
+        interval: float,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._project = project
+        self._discovery = discovery
+        self._tracker = tracker
+        self._poller = poller
+        self._telemetry = telemetry
+        self._troubles = troubles
+        self._interval = interval
+        self._now = now
+        self._sleep = sleep
+        self._truncated = False
+
+    async def run(self) -> None:
+        """Look for jobs for ever."""
+        while True:
+            await self.once()
+            await self._sleep(self._interval)
+
+    async def once(self) -> None:
+        """Look for jobs once; what could not be read is made up for in the next rounds."""
+        found = await self._discovery.round()
+        if found.error is None:
+            self._troubles.over(self._now())
+        else:
+            self._troubles.failed(found.error)
+        self._tell_truncated(found.truncated)
+        ended = [row.job_id for row in found.ended]
+        # Of a job that came and went between two rounds the progress API has nothing to tell.
+        watched = [key for key in map(self._key, (*found.left, *ended)) if key in self._tracker]
+        for row in (*found.live, *found.ended):
+            self._watch(row)
+        self._poller.hasten(watched)
+
+    def _watch(self, row: ListedJob) -> None:
+        registration = Registration(job_id=row.job_id, project=self._project)
+        self._tracker.register(registration, Source.DISCOVERY, row)
+
+    def _tell_truncated(self, truncated: bool) -> None:
+        self._telemetry.truncated(self._project, truncated)
+        if truncated and not self._truncated:
+            log.warning(
+                "the list of jobs is longer than can be read, the newest are not watched: narrow"
+                " it by discovery.queues, owner, tags, job_types or database",
+                extra=fields(project=self._project),
+            )
+        self._truncated = truncated
+
+    def _key(self, job_id: str) -> JobKey:
+        return JobKey(self._project, job_id)

@@ -1,0 +1,122 @@
+"""The projects under watch, as the settings name them: opened, started, changed and closed."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+from .jobs.model import JobKey, Registration
+from .metrics.telemetry import Telemetry
+from .settings import Settings
+from .tracker import Source, Tracker
+from .watch import Watch
+
+
+class Fleet:
+    """A watch for each project; it owns their tasks and connections."""
+
+    def __init__(self, settings: Settings, *, tracker: Tracker, telemetry: Telemetry) -> None:
+        """Open the connections that the settings ask for; StartError if that fails."""
+        self._tracker = tracker
+        self._telemetry = telemetry
+        self._settings = settings
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._watches: dict[str, Watch] = {}
+        for name in settings.projects:
+            self._watches[name] = self._open(settings, name)
+
+    def __iter__(self) -> Iterator[Watch]:
+        """Iterate over the watches."""
+        return iter(self._watches.values())
+
+    def __contains__(self, project: str) -> bool:
+        return project in self._watches
+
+    @property
+    def projects(self) -> frozenset[str]:
+        """The projects' names."""
+        return frozenset(self._watches)
+
+    def attach(self) -> None:
+        """Register the jobs that the settings list."""
+        for watch in self:
+            watch.attach()
+            self._list(watch.name, watch.project.jobs)
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Let every watch run in a task of the group."""
+        for watch in self:
+            self._tasks[watch.name] = group.create_task(watch.run())
+
+    async def adopt(self, settings: Settings, group: asyncio.TaskGroup) -> None:
+        """Change to other settings; StartError, and nothing has changed, if that fails.
+
+        A project that stays as it is goes on undisturbed, and so do the jobs of one whose
+        settings change. Those of a project that is gone go with it.
+        """
+        opened = await self._opened(settings)
+        gone = self._watches.keys() - settings.projects.keys()
+        await self._halt(opened.keys() | gone)
+        for name in gone:
+            self._tracker.abandon(name)
+        before, self._settings = self._settings, settings
+        for name, watch in opened.items():
+            self._watches[name] = watch
+            watch.attach()
+            self._tasks[name] = group.create_task(watch.run())
+        for name, project in settings.projects.items():
+            listed = before.projects[name].jobs if name in before.projects else ()
+            for job_id in set(listed) - set(project.jobs):
+                self._tracker.withdraw(JobKey(name, job_id), Source.LISTED)
+            self._list(name, project.jobs)
+
+    async def stop(self) -> None:
+        """Stop asking; the connections stay open for a last look."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for watch in self:
+            await watch.close()
+
+    def _open(self, settings: Settings, name: str) -> Watch:
+        return Watch(
+            name,
+            settings.projects[name],
+            poll=settings.poll,
+            zones=settings.zones,
+            tracker=self._tracker,
+            telemetry=self._telemetry,
+        )
+
+    async def _opened(self, settings: Settings) -> dict[str, Watch]:
+        """Open what is new or has changed in more than its jobs; all of it or nothing."""
+        opened: dict[str, Watch] = {}
+        try:
+            for name in settings.projects:
+                if name not in self._watches or self._differs(settings, name):
+                    opened[name] = self._open(settings, name)
+        except BaseException:
+            for watch in opened.values():
+                await watch.close()
+            raise
+        return opened
+
+    def _differs(self, settings: Settings, name: str) -> bool:
+        unlisted = {"jobs": ()}
+        before = self._settings.projects[name].model_copy(update=unlisted)
+        after = settings.projects[name].model_copy(update=unlisted)
+        common = (self._settings.poll, self._settings.zones) == (settings.poll, settings.zones)
+        return before != after or not common
+
+    async def _halt(self, names: Iterable[str]) -> None:
+        for name in names:
+            if (task := self._tasks.pop(name, None)) is not None:
+                task.cancel()
+                await asyncio.wait({task})
+            if (watch := self._watches.pop(name, None)) is not None:
+                await watch.close()
+
+    def _list(self, project: str, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            self._tracker.register(Registration(job_id=job_id, project=project), Source.LISTED)

@@ -1,0 +1,1 @@
+"""Where jobs come from: each source says which jobs somebody wants watched."""

@@ -1,0 +1,276 @@
+"""Jobs found by the list API: who runs now, who has ended since, and what ran before."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
+from typing import Final
+
+from ..dli.client import DliClient
+from ..dli.errors import DliError, JobNotFound, PayloadTooLarge, RequestRejected, Scope
+from ..dli.queries import LARGEST_PAGE, JobsQuery
+from ..dli.schema import JobsPage
+from ..jobs.model import JobStatus, ListedJob
+from .rounds import LIVE, Gap, Reading, Round, State, merge, settle
+
+__all__ = ["Discovery", "Filters", "Round", "finished"]
+
+LAST_PAGE: Final = LARGEST_PAGE
+"""``current-page`` ends here (dli_02_0025)."""
+
+_DEFAULT_ENGINE: Final = "spark"
+_BEYOND: Final = (RequestRejected, JobNotFound)
+"""What DLI may answer to a page beyond the last; an empty page is the other way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which jobs are wanted; what is empty or None admits all.
+
+    A job must fit in each respect, and within one any of several values will do, but for
+    ``tags``, all of which it must carry. Queues, databases, job types and engines are compared
+    without regard to case, as DLI does.
+    """
+
+    queues: tuple[str, ...] = ()
+    owner: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    job_types: tuple[str, ...] = ()
+    database: str | None = None
+    engine_types: tuple[str, ...] = ()
+
+    def query(self, page_size: int = LARGEST_PAGE) -> JobsQuery:
+        """Ask for no more than needed: a part of the filter that the API can apply.
+
+        It takes one queue. Several are chosen here, since all jobs of a project on common
+        pages are fewer calls than pages of each queue, until those jobs are many hundreds.
+        """
+        return JobsQuery(
+            page_size=page_size,
+            queue_name=self.queues[0] if len(self.queues) == 1 else None,
+            owner=self.owner,
+            db_name=self.database,
+            # Its pairs have no way to quote what parts them; tags are compared here, too.
+            tags={key: value for key, value in self.tags.items() if not set(",=") & {*key, *value}},
+            job_types=tuple(word.upper() for word in self.job_types),
+        )
+
+    def admit(self, job: ListedJob) -> bool:
+        """Tell whether a row is of a wanted job: the API's own filters are fuzzy or ignored.
+
+        Rows name a database for imports and exports only, so that of the others DLI's own
+        filter (``db_name``) is believed. Where they name no engine, there is only Spark.
+        """
+        about = job.details
+        databases = (self.database,) if self.database else ()
+        return (
+            _one_of(about.queue_name, self.queues)
+            and self.owner in (None, about.owner)
+            and all(about.tags.get(key) == value for key, value in self.tags.items())
+            and _one_of(about.job_type, self.job_types)
+            and (not about.database_name or _one_of(about.database_name, databases))
+            and _one_of(about.engine_type or _DEFAULT_ENGINE, self.engine_types)
+        )
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What was read of one listing, and what was not.
+
+    ``first`` and ``last`` bound the starts that were read. ``full`` says that the last page
+    allowed was a whole one, so that there may be more; ``broken`` that errors ended the
+    reading, ``hopeless`` that the last one is about the whole project.
+    """
+
+    rows: list[ListedJob] = field(default_factory=list)
+    others: dict[str, float] = field(default_factory=dict)
+    pages: int = 0
+    first: float = inf
+    last: float = -inf
+    full: bool = False
+    broken: bool = False
+    hopeless: bool = False
+    missing: bool = False
+    error: DliError | None = None
+    _known: set[str] = field(default_factory=set)
+    _hole: float = -inf
+    _holes: list[Gap] = field(default_factory=list)
+
+    def take(self, page: JobsPage, size: int, wants: Callable[[ListedJob], bool]) -> bool:
+        """Add a page and tell whether it is the last: not a whole one, or nothing new in it."""
+        starts = [job.details.start for job in page.jobs if job.details.start is not None]
+        if self.missing:
+            self._holes.append((self._hole, min(starts, default=inf)))
+            self.missing = False
+        self.first = min([self.first, *starts])
+        self.last = max([self.last, *starts])
+        for job in page.jobs:
+            if wants(job):
+                self.rows.append(job)
+            else:
+                self.others[job.job_id] = job.details.start or 0.0
+        ids = {job.job_id for job in page.jobs}
+        repeats = ids <= self._known
+        self._known |= ids
+        return repeats or _rows(page) < size
+
+    def miss(self, error: DliError) -> bool:
+        """Note a page that could not be read and tell whether it is no use to go on."""
+        again, self.missing = self.missing, True
+        self.hopeless = error.scope is Scope.PROJECT
+        self.error = self.error or error
+        if not again:
+            self._hole = self.last
+        return again or self.hopeless
+
+    def gaps(self) -> list[Gap]:
+        """Give the starts between which jobs may be listed and were not read."""
+        if self.missing:
+            return [*self._holes, (self._hole, inf)]
+        return [*self._holes, (self.last, inf)] if self.full else self._holes
+
+
+class Discovery:
+    """One project's jobs by the list API, round by round; one round at a time.
+
+    A round without much to tell is four calls: one for each live status, one for the newest
+    jobs whatever their status. A list of n jobs takes n // page_size + 1 calls, at most 100.
+    """
+
+    def __init__(
+        self,
+        client: DliClient,
+        filters: Filters,
+        *,
+        overlap: float = 600.0,
+        page_size: int = LARGEST_PAGE,
+    ) -> None:
+        """Take ``overlap`` in seconds: so late a job may show in the list and not be missed."""
+        self._client = client
+        self._filters = filters
+        self._overlap = overlap
+        self._page_size = page_size
+        self._state = State()
+
+    async def round(self) -> Round:
+        """Read the lists and tell what has changed; DliErrors are in the Round, never raised.
+
+        An error of the whole project ends the reading, one about a single page leaves that out.
+        Cancelled, it has changed nothing.
+        """
+        reading = await self._read()
+        self._state, found = merge(self._state, reading, overlap=self._overlap)
+        return found
+
+    def settle(self, job_ids: Iterable[str]) -> None:
+        """Note that the ends of these jobs are known: no round hands them over any more.
+
+        Meant for jobs that are dropped or retired before a round has told of their end.
+        """
+        self._state = settle(self._state, job_ids)
+
+    def has_ended(self, job_id: str) -> bool:
+        """Tell whether a job's end has been handed over as a row, or settled.
+
+        So a job that comes back from its end is told from a new one.
+        """
+        return job_id in self._state.ended
+
+    async def _read(self) -> Reading:
+        """Read the live lists, then the window: what happens meanwhile shows in that."""
+        base = self._filters.query(self._page_size)
+        walks: list[_Walk] = []
+        for status in LIVE:
+            listing = replace(base, status=status, order="start_time_asc")
+            walks.append(await self._walk(listing))
+            if walks[-1].hopeless:
+                return self._reading(walks, _Walk(broken=True))
+        return self._reading(walks, await self._window(base))
+
+    async def _window(self, base: JobsQuery) -> _Walk:
+        """Read the newest jobs, whatever their status.
+
+        The first time the newest page alone says what was before the exporter watched. From
+        then on new jobs only ever lengthen the end of what is read.
+        """
+        if self._state.since is None:
+            return await self._walk(replace(base, order="start_time_desc"), pages=1)
+        # Nothing started at 0: that is the window of all jobs there are.
+        start = self._state.since or None
+        return await self._walk(replace(base, start=start, order="start_time_asc"))
+
+    async def _walk(self, query: JobsQuery, pages: int = LAST_PAGE) -> _Walk:
+        """Read a listing page by page; a page that cannot be read is left out, two end it."""
+        walk = _Walk()
+        for number in range(1, pages + 1):
+            walk.pages = number
+            try:
+                page = await self._client.jobs(query, number)
+            except DliError as error:
+                if isinstance(error, _BEYOND) and number > 1 and not walk.missing:
+                    return walk
+                if walk.miss(error):
+                    break
+            else:
+                if walk.take(page, query.page_size, partial(self._wants, query.status)):
+                    return walk
+        walk.full, walk.broken = not walk.missing, walk.missing
+        return walk
+
+    def _wants(self, asked: JobStatus | None, job: ListedJob) -> bool:
+        """Tell whether a row is of interest; a list of live jobs is believed about those only."""
+        return (asked is None or job.status in LIVE) and self._filters.admit(job)
+
+    def _reading(self, walks: Sequence[_Walk], window: _Walk) -> Reading:
+        first = self._state.since is None
+        every = (*walks, window)
+        errors = [walk.error for walk in every if walk.error]
+        if any(isinstance(error, PayloadTooLarge) for error in errors):
+            self._page_size = max(1, self._page_size // 2)  # statements may be of any length
+        unread = [(-inf, inf)] * (len(LIVE) - len(walks))
+        return Reading(
+            listed=[row for walk in walks for row in walk.rows],
+            recent=window.rows,
+            others=window.others,
+            gaps=[*unread, *(gap for walk in walks for gap in walk.gaps())],
+            reached=None if window.broken else window.last if window.full and not first else inf,
+            since=window.first if window.full and first else 0.0,
+            truncated=any(walk.full for walk in (walks if first else every)),
+            pages=sum(walk.pages for walk in every),
+            error=next(iter(errors), None),
+        )
+
+
+async def finished(
+    client: DliClient, filters: Filters, *, pages: int, page_size: int = LARGEST_PAGE
+) -> AsyncIterator[tuple[ListedJob, ...]]:
+    """Yield jobs that FINISHED, the newest first, a page at a time, at most ``pages`` of them.
+
+    Each page is one call, made when it is asked for; one may hold no wanted job. A job is
+    yielded once, though new ones push it from page to page. DliError if a page cannot be read.
+    """
+    query = replace(filters.query(page_size), status=JobStatus.FINISHED, order="start_time_desc")
+    known: set[str] = set()
+    for number in range(1, min(pages, LAST_PAGE) + 1):
+        try:
+            page = await client.jobs(query, number)
+        except _BEYOND:
+            if number == 1:
+                raise
+            return
+        fresh = {job.job_id: job for job in page.jobs if job.job_id not in known}
+        yield tuple(
+            job for job in fresh.values() if job.status is query.status and filters.admit(job)
+        )
+        known |= fresh.keys()
+        if not fresh or _rows(page) < page_size:
+            return
+
+
+def _rows(page: JobsPage) -> int:
+    """Count the rows as they came: the page's own claim of a total may be anything."""
+    return len(page.jobs) + page.dropped
+
+
+def _one_of(word: str, allowed: tuple[str, ...]) -> bool:
+    return not allowed or word.casefold() in {each.casefold() for each in allowed}
