@@ -40,6 +40,8 @@ _HUNG: Final = 3
 """A poller that has not gone round for so many intervals hangs."""
 _STOP: Final = 5.0
 """Seconds that scrapes under way get when the exporter stops."""
+_KEEPALIVE: Final = 600.0
+"""Seconds that an idle connection stays open: longer than any scrape interval."""
 _LAST_POLL: Final = 10.0
 """Seconds for the last look at every running job."""
 _SCAN_INTERVAL: Final = 2.0
@@ -227,7 +229,9 @@ class Exporter:
         app = application(self._views())
         add_routes(app, self._registry())
         add_lifecycle(app, self._lifecycle(group))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP)
+        runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=_KEEPALIVE, shutdown_timeout=_STOP
+        )
         await runner.setup()
         try:
             try:
@@ -272,7 +276,8 @@ class Exporter:
         return self._stopping or all(watch.poller.beat > oldest for watch in self._fleet)
 
     def _was_scraped(self, scrape: Scrape) -> None:
-        self._telemetry.scraped(scrape.encoding, scrape.size)
+        if scrape.complete:
+            self._telemetry.scraped(scrape.encoding, scrape.size)
         self._scraped.set()
 
     def _reject(self, rejection: Rejection) -> None:

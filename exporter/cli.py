@@ -28,11 +28,13 @@ class Command:
     """What a word on the command line does; ``run`` returns the exit code.
 
     A command that makes up its own project heeds none that the environment happens to hold.
+    One that lasts until it is told to stop ends well when it is; another one was cut short.
     """
 
     about: str
     run: Callable[[Settings, Load], Awaitable[int]]
     simulated: bool = False
+    lasting: bool = False
 
 
 async def _serve(settings: Settings, again: Load) -> int:
@@ -84,9 +86,9 @@ async def _metrics(_settings: Settings, _: Load) -> int:
 
 
 COMMANDS: Final = {
-    "serve": Command("poll the jobs and serve their metrics (the default)", _serve),
-    "demo": Command("the same against a simulated DLI: no account needed", _demo, simulated=True),
-    "simulate": Command("only the simulated DLI", _simulate, simulated=True),
+    "serve": Command("poll the jobs and serve their metrics (the default)", _serve, lasting=True),
+    "demo": Command("the same against a simulated DLI: no account needed", _demo, True, True),
+    "simulate": Command("only the simulated DLI", _simulate, True, True),
     "check": Command("ask each project once, say what works; exit 1 if one fails", _check),
     "once": Command("ask for every job once and print the metrics", _once),
     "metrics": Command("print the catalogue of metrics", _metrics, simulated=True),
@@ -108,6 +110,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: Sequence[str]) -> int:
     """Run a command and return its exit code; every mistake is a line on standard error."""
     word, flags = _command(argv)
+    if word not in COMMANDS or not COMMANDS[word].lasting:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if word == _REGISTER:
         return register.main(flags, os.environ, time.time())
     if word not in COMMANDS:
@@ -144,7 +148,14 @@ def _refuse(*lines: str) -> int:
 
 
 def _show(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - it is what the command is for
+    """Print what a command is for, in UTF-8 as the formats want it; StartError if that fails."""
+    try:
+        sys.stdout.buffer.write(f"{text}\n".encode())
+        sys.stdout.flush()
+    except OSError as error:
+        # What could not be written is tried again at the end of the process, in vain and loudly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StartError(f"standard output: {error.strerror}") from None
 
 
 async def _alone(running: Awaitable[int]) -> int:

@@ -245,8 +245,8 @@ class Tracker:
 
     def _put(self, job: Job) -> None:
         self._store.put(job)
-        self._exposition.put(job)
-        self._entries[job.key].changed = self._monotonic()
+        if self._exposition.put(job):
+            self._entries[job.key].changed = self._monotonic()
 
     def _remove(self, key: JobKey) -> None:
         self._store.remove(key)
@@ -301,12 +301,12 @@ def _remember(keys: dict[JobKey, None], key: JobKey) -> None:
 
 def _registered(job: Job, registration: Registration) -> Job:
     """Return the job with what a registration adds; what it leaves out stays."""
-    return replace(
-        job,
-        name=registration.name or job.name,
-        deadline=job.deadline if registration.deadline is None else registration.deadline,
-        labels=registration.labels or job.labels,
-    )
+    name = registration.name or job.name
+    deadline = job.deadline if registration.deadline is None else registration.deadline
+    labels = registration.labels or job.labels
+    if (name, deadline, labels) == (job.name, job.deadline, job.labels):
+        return job
+    return replace(job, name=name, deadline=deadline, labels=labels)
 
 
 def _tagged(job: Job, tags: Mapping[str, str], keys: Tags) -> Job:
@@ -315,6 +315,8 @@ def _tagged(job: Job, tags: Mapping[str, str], keys: Tags) -> Job:
     deadline = job.deadline
     if deadline is None and keys.deadline and keys.deadline in tags:
         deadline = tagged_deadline(tags[keys.deadline])
+    if (name, deadline) == (job.name, job.deadline):
+        return job
     return replace(job, name=name, deadline=deadline)
 
 

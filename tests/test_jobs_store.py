@@ -160,3 +160,8 @@ def test_a_list_that_lags_behind_does_not_revive_a_job() -> None:
     for status in (JobStatus.RUNNING, JobStatus.FINISHED):
         job = describe(ended, row(status), now=5.0)
         assert (job.status, job.ended, job.last_update) == (JobStatus.FAILED, 2.0, 2.0)
+
+
+def test_a_row_without_news_leaves_the_value_as_it_is() -> None:
+    job = describe(after(observed(RUNNING)), row(JobStatus.RUNNING, duration=1.0), now=5.0)
+    assert describe(job, row(JobStatus.RUNNING, duration=9.0), now=9.0) is job

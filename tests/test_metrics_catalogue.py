@@ -36,7 +36,10 @@ def test_job_help_says_that_the_value_is_cached() -> None:
 
 
 def test_rows_about_the_exporter_have_names_of_their_own() -> None:
-    assert all(family.name.startswith(("dli_exporter_", "dli_up")) for family in EXPORTER)
+    about_jobs = {row.family.name for row in JOBS}
+    assert not about_jobs & {family.name for family in EXPORTER}
+    across = ("dli_exporter_", "dli_up", "dli_jobs_ended_total", "dli_job_duration_seconds")
+    assert all(family.name.startswith(across) for family in EXPORTER)
 
 
 def test_table_has_a_line_for_every_row() -> None:

@@ -6,15 +6,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.jobs.model import Job, JobKey, JobStatus
+from exporter.jobs.retention import State
 from exporter.metrics.catalogue import EXPORTER, Type
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.telemetry import DropReason, Telemetry
 
 RUNNING = Job(key=JobKey("prod", "a"), status=JobStatus.RUNNING, last_update=90.0)
 ENDED = Job(key=JobKey("prod", "b"), status=JobStatus.FAILED, last_update=10.0, ended=10.0)
 
 
 def telemetry(*jobs: Job, now: float = 100.0, series: int = 0) -> Telemetry:
-    own = Telemetry(jobs=lambda: jobs, series=lambda: series, now=lambda: now)
+    states = [(job, State.RUNNING if job.ended is None else State.ENDED) for job in jobs]
+    own = Telemetry(jobs=lambda: states, series=lambda: series, now=lambda: now)
     own.expect("prod", endpoints=["/jobs"], reasons=["timeout", "dns"])
     return own
 
@@ -78,15 +80,53 @@ def test_unknown_is_absent() -> None:
 
 
 def test_project_without_jobs_has_none() -> None:
-    assert values(telemetry(), "dli_exporter_jobs") == {
-        ("prod", "running"): 0,
-        ("prod", "ended"): 0,
-    }
+    assert values(telemetry(), "dli_exporter_jobs") == {("prod", state): 0 for state in State}
 
 
 def test_jobs_by_state() -> None:
     jobs = values(telemetry(RUNNING, ENDED, replace(RUNNING)), "dli_exporter_jobs")
-    assert jobs == {("prod", "running"): 2, ("prod", "ended"): 1}
+    assert jobs == {("prod", "running"): 2, ("prod", "ended"): 1, ("prod", "ended_unscraped"): 0}
+
+
+def test_ends_are_shown_from_the_first_job_of_a_queue() -> None:
+    own = telemetry()
+    own.queue("prod", "etl", "QUERY")
+    ends = values(own, "dli_jobs_ended_total")
+    assert ends == {("QUERY", "prod", "etl", end): 0 for end in ("FINISHED", "FAILED", "CANCELLED")}
+
+
+@pytest.mark.parametrize(("duration", "observed"), [(90.0, {"90": 1}), (None, {})])
+def test_an_end_is_counted_and_its_duration_if_it_is_known(
+    duration: float | None, observed: dict[str, int]
+) -> None:
+    own = telemetry()
+    own.ended(
+        "prod", queue_name="etl", job_type="QUERY", status=JobStatus.FAILED, duration=duration
+    )
+    labels = ("QUERY", "prod", "etl", "FAILED")
+    assert values(own, "dli_jobs_ended_total")[labels] == 1
+    sums = values(own, "dli_job_duration_seconds_sum")
+    assert sums == {labels: float(seconds) for seconds in observed}
+
+
+def test_retired_and_dropped_jobs_are_counted() -> None:
+    own = telemetry()
+    assert values(own, "dli_exporter_jobs_retired_total") == {("prod",): 0}
+    own.retired("prod", unscraped=False)
+    own.retired("prod", unscraped=True)
+    own.dropped("prod", DropReason.NOT_FOUND)
+    assert values(own, "dli_exporter_jobs_retired_total") == {("prod",): 2}
+    assert values(own, "dli_exporter_jobs_retired_unscraped_total") == {("prod",): 1}
+    assert values(own, "dli_exporter_jobs_dropped_total")["prod", "not_found"] == 1
+    assert values(own, "dli_exporter_jobs_dropped_total")["prod", "job_limit"] == 0
+
+
+def test_a_failed_reload_keeps_the_time_of_the_last_good_one() -> None:
+    own = telemetry()
+    own.reloaded(True, 50.0)
+    own.reloaded(False, 60.0)
+    assert values(own, "dli_exporter_config_last_reload_successful") == {(): 0}
+    assert values(own, "dli_exporter_config_last_reload_success_timestamp_seconds") == {(): 50}
 
 
 @pytest.mark.parametrize(

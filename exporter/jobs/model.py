@@ -157,7 +157,10 @@ class Gone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """What only the list API knows of a job. Times are Unix seconds, sizes bytes."""
+    """What only the list API knows of a job. Times are Unix seconds, sizes bytes.
+
+    ``duration`` counts on while a job runs, so it makes no difference between two values.
+    """
 
     queue_name: str = ""
     job_type: str = ""
@@ -167,7 +170,7 @@ class Details:
     tags: Mapping[str, str] = field(default_factory=dict)
     start: float | None = None
     end: float | None = None
-    duration: float | None = None
+    duration: float | None = field(default=None, compare=False)
     input_bytes: int | None = None
     input_rows: int | None = None
     bad_rows: int | None = None

@@ -78,13 +78,16 @@ def describe(job: Job, row: ListedJob, *, now: float) -> Job:
     told = row.status if job.status is None or row.status.terminal else job.status
     if job.status is not None and job.status.terminal:
         told = job.status
+    if told is job.status and row.details == job.details:
+        return job
+    news = told is not job.status
     return replace(
         job,
         details=row.details,
         status=told,
         ratio=job_ratio(told, None, job.ratio),
-        last_progress=job.last_progress if told is job.status else now,
-        last_update=now if told is row.status else job.last_update,
+        last_progress=now if news else job.last_progress,
+        last_update=now if news else job.last_update,
         ended=(job.ended or now) if told.terminal else None,
     )
 
