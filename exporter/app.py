@@ -46,8 +46,12 @@ _LAST_POLL: Final = 10.0
 """Seconds for the last look at every running job."""
 _SCAN_INTERVAL: Final = 2.0
 """Seconds between two looks at the directory of registrations."""
+_RETIRE_INTERVAL: Final = 1.0
+"""Seconds between two looks for jobs that may leave."""
 _FIXED: Final = ("jobs_dir", "subjobs", "tags", "log")
 """Settings that a reload does not change, beside where the web server listens."""
+_STOPPING: Final = "the exporter is stopping"
+"""Why nothing new is taken on any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,10 @@ class Exporter:
         async with asyncio.TaskGroup() as group, self._listening(group) as port:
             self._fleet.attach()
             self._fleet.start(group)
-            aside = [group.create_task(self._reload_when_told(orders, group))]
+            aside = [
+                group.create_task(self._reload_when_told(orders, group)),
+                group.create_task(self._retire()),
+            ]
             if self._settings.jobs_dir is not None:
                 aside.append(group.create_task(self._scan(self._settings.jobs_dir)))
             started(port)
@@ -156,11 +163,13 @@ class Exporter:
         await asyncio.gather(seen, quitting, return_exceptions=True)
 
     async def _final_picture_seen(self) -> None:
-        """Look at every running job once more, and wait for the scrapes that show it."""
+        """Ask once more for what is not final, and wait for the scrapes that show it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_POLL), asyncio.TaskGroup() as group:
                 for watch in self._fleet:
                     group.create_task(watch.poller.once())
+        for job in self._tracker:
+            self._tracker.settle(job.key)
         while not all(map(self._tracker.delivered, self._tracker)):
             self._scraped.clear()
             await self._scraped.wait()
@@ -188,6 +197,12 @@ class Exporter:
                 self._reject(Rejection(Reason.UNREADABLE, found.error))
             await asyncio.sleep(_SCAN_INTERVAL)
 
+    async def _retire(self) -> None:
+        """Let go of jobs whose time is over."""
+        while True:
+            self._tracker.retire()
+            await asyncio.sleep(_RETIRE_INTERVAL)
+
     async def _reload_when_told(self, orders: Orders, group: asyncio.TaskGroup) -> None:
         while True:
             await orders.reload.wait()
@@ -198,6 +213,8 @@ class Exporter:
         """Read the settings again; return what is wrong with them, a line a mistake."""
         try:
             async with self._reloading:
+                if self._stopping:
+                    return (_STOPPING,)
                 settings = self._load()
                 require_project(settings)
                 await self._fleet.adopt(settings, group)
@@ -259,10 +276,15 @@ class Exporter:
             enabled=lambda: self._settings.web.enable_registration,
             projects=lambda: self._fleet.projects,
             known=lambda key: key in self._tracker,
-            register=lambda registration: self._tracker.register(registration, Source.HTTP),
+            register=self._register,
             withdraw=lambda key: self._tracker.withdraw(key, Source.HTTP),
             rejected=self._reject,
         )
+
+    def _register(self, registration: Registration) -> str | None:
+        if self._stopping:  # nobody would ask for it any more
+            return _STOPPING
+        return self._tracker.register(registration, Source.HTTP)
 
     def _lifecycle(self, group: asyncio.TaskGroup) -> Lifecycle:
         return Lifecycle(

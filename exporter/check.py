@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from .connection import client, credentials, open_session
+from .connection import StartError, client, credentials, open_session
 from .dli.client import Call
 from .dli.errors import DliError
 from .dli.queries import JobsQuery
@@ -27,12 +27,14 @@ class Verdict:
     jobs: int | None = None
     job: str | None = None
     skew: float | None = None
-    error: DliError | None = None
+    error: DliError | StartError | None = None
 
     def __str__(self) -> str:
         """Say it in one line."""
-        if self.error is not None:
+        if isinstance(self.error, DliError):
             return f"{self.project}: failed ({self.error.reason}): {self.error}{self._clock()}"
+        if self.error is not None:
+            return f"{self.project}: failed: {self.error}"
         return f"{self.project}: ok: {'; '.join(self._facts())}{self._clock()}"
 
     def _facts(self) -> Iterator[str]:
@@ -59,7 +61,11 @@ async def _look(name: str, project: Project, settings: Settings) -> Verdict:
     verdict = Verdict(
         project=name, endpoint=project.endpoint, provider=project.credentials.provider
     )
-    async with open_session(project) as opened:
+    try:
+        opened = open_session(project)
+    except StartError as error:
+        return replace(verdict, error=error)
+    async with opened:
         asked = client(
             project,
             opened,

@@ -96,6 +96,9 @@ COMMANDS: Final = {
 _REGISTER: Final = "register"
 """The one command without settings: it runs where the jobs are submitted, and starts fast."""
 
+_LONGEST_WORD: Final = 12
+"""An unknown command that may be repeated; what is longer may be a secret in a wrong place."""
+
 _USAGE: Final = "%(prog)s [COMMAND] [FLAG...]\n\ncommands:\n" + "\n".join(
     [f"  {word:<10} {command.about}" for word, command in COMMANDS.items()]
     + [f"  {_REGISTER:<10} write a file that asks an exporter to watch a job"]
@@ -116,7 +119,8 @@ def run(argv: Sequence[str]) -> int:
         return register.main(flags, os.environ, time.time())
     if word not in COMMANDS:
         allowed = ", ".join((*COMMANDS, _REGISTER))
-        return _refuse(f"{word!r}: unknown command; allowed: {allowed}")
+        shown = word if word.isalpha() and len(word) <= _LONGEST_WORD else "…"
+        return _refuse(f"{shown}: unknown command; allowed: {allowed}")
     command = COMMANDS[word]
 
     def again() -> Settings:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from .jobs.model import JobKey, ListedJob, Registration
 from .logs import fields
@@ -13,6 +14,9 @@ from .tracker import Source, Tracker
 from .troubles import Troubles
 
 log = logging.getLogger(__name__)
+
+_SUBJECT: Final = "discovery"
+"""Whose troubles these are: the list may be forbidden, and progress not."""
 
 
 class Finder:
@@ -52,16 +56,16 @@ class Finder:
         """Look for jobs once; what could not be read is made up for in the next rounds."""
         found = await self._discovery.round()
         if found.error is None:
-            self._troubles.over(self._now())
+            self._troubles.over(self._now(), _SUBJECT)
         else:
-            self._troubles.failed(found.error)
-        self._tell_truncated(found.truncated)
+            self._troubles.failed(found.error, _SUBJECT)
+        if found.truncated or found.error is None:  # else nobody knows how long the list is
+            self._tell_truncated(found.truncated)
         ended = [row.job_id for row in found.ended]
-        # Of a job that came and went between two rounds the progress API has nothing to tell.
-        watched = [key for key in map(self._key, (*found.left, *ended)) if key in self._tracker]
+        unseen = [key for key in map(self._key, (*found.left, *ended)) if self._runs(key)]
         for row in (*found.live, *found.ended):
             self._watch(row)
-        self._poller.hasten(watched)
+        self._poller.hasten(unseen)
 
     def _watch(self, row: ListedJob) -> None:
         registration = Registration(job_id=row.job_id, project=self._project)
@@ -71,11 +75,19 @@ class Finder:
         self._telemetry.truncated(self._project, truncated)
         if truncated and not self._truncated:
             log.warning(
-                "the list of jobs is longer than can be read, the newest are not watched: narrow"
+                "the list of jobs is longer than can be read, so that some are not watched: narrow"
                 " it by discovery.queues, owner, tags, job_types or database",
                 extra=fields(project=self._project),
             )
         self._truncated = truncated
+
+    def _runs(self, key: JobKey) -> bool:
+        """Whether a job is watched and its end not seen: the progress API may tell more of it.
+
+        Of a job that came and went between two rounds it has nothing to tell.
+        """
+        job = self._tracker.get(key)
+        return job is not None and job.ended is None
 
     def _key(self, job_id: str) -> JobKey:
         return JobKey(self._project, job_id)

@@ -20,8 +20,7 @@ class Fleet:
         self._settings = settings
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watches: dict[str, Watch] = {}
-        for name in settings.projects:
-            self._watches[name] = self._open(settings, name)
+        self._watches = self._opened(settings)
 
     def __iter__(self) -> Iterator[Watch]:
         """Iterate over the watches."""
@@ -52,11 +51,12 @@ class Fleet:
         A project that stays as it is goes on undisturbed, and so do the jobs of one whose
         settings change. Those of a project that is gone go with it.
         """
-        opened = await self._opened(settings)
+        opened = self._opened(settings)
         gone = self._watches.keys() - settings.projects.keys()
         await self._halt(opened.keys() | gone)
         for name in gone:
             self._tracker.abandon(name)
+            self._telemetry.forget(name)
         before, self._settings = self._settings, settings
         for name, watch in opened.items():
             self._watches[name] = watch
@@ -89,7 +89,7 @@ class Fleet:
             telemetry=self._telemetry,
         )
 
-    async def _opened(self, settings: Settings) -> dict[str, Watch]:
+    def _opened(self, settings: Settings) -> dict[str, Watch]:
         """Open what is new or has changed in more than its jobs; all of it or nothing."""
         opened: dict[str, Watch] = {}
         try:
@@ -98,7 +98,7 @@ class Fleet:
                     opened[name] = self._open(settings, name)
         except BaseException:
             for watch in opened.values():
-                await watch.close()
+                watch.discard()
             raise
         return opened
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +12,7 @@ from .dli.client import DliClient
 from .dli.errors import DliError, JobExpired, JobNotFound
 from .dli.schema import Answer
 from .jobs.model import Job, JobKey, JobStatus
-from .jobs.schedule import Plan, Turn, plan
+from .jobs.schedule import Turn, plan
 from .logs import fields
 from .metrics.telemetry import DropReason, Telemetry
 from .tracker import Tracker
@@ -55,6 +56,8 @@ class Poller:
         self._now = now
         self._monotonic = monotonic
         self._turns: dict[JobKey, Turn] = {}
+        self._due: deque[JobKey] = deque()
+        self._unplanned = True
         self._asking: set[JobKey] = set()
         self._looked_up: set[JobKey] = set()
         self._words: set[str] = set()
@@ -76,10 +79,10 @@ class Poller:
         """Ask for a job from now on, and at once; one that has ended already has told all."""
         if key not in self._turns:
             job = self._tracker.get(key)
-            over = job is not None and job.ended is not None
+            over = job is not None and job.ended is not None and self._tracker.settled(key)
             now = self._monotonic()
             self._turns[key] = Turn(key, asked=now, ended=now - 1) if over else Turn(key)
-            self._woken.set()
+            self._replan()
 
     def cease(self, key: JobKey) -> None:
         """Ask for a job no more."""
@@ -92,7 +95,11 @@ class Poller:
         for key in keys:
             if key in self._turns:
                 self._turns[key] = Turn(key)
-                self._woken.set()
+                self._replan()
+
+    def _replan(self) -> None:
+        self._unplanned = True
+        self._woken.set()
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -100,18 +107,19 @@ class Poller:
             while True:
                 self._woken.clear()
                 self._beat = self._monotonic()
-                self._tracker.retire()
-                scheduled = self._plan()
-                for key in scheduled.due[: self._concurrency - len(self._asking)]:
-                    self._asking.add(key)
-                    polls.create_task(self._poll(key))
+                wait = self._plan()
+                while self._due and len(self._asking) < self._concurrency:
+                    key = self._due.popleft()
+                    if key in self._turns:
+                        self._asking.add(key)
+                        polls.create_task(self._poll(key))
                 with suppress(TimeoutError):
                     # Not wait_for: Python 3.11's loses a cancellation that comes with the event.
-                    async with asyncio.timeout(scheduled.wait):
+                    async with asyncio.timeout(wait):
                         await self._woken.wait()
 
     async def once(self) -> None:
-        """Ask once for every job whose end has not been seen."""
+        """Ask once for every job that has not told all of its end."""
         slots = asyncio.Semaphore(self._concurrency)
 
         async def poll(key: JobKey) -> None:
@@ -119,24 +127,36 @@ class Poller:
                 await self._poll(key)
 
         async with asyncio.TaskGroup() as polls:
-            for key, turn in self._turns.items():
-                if turn.ended is None:
+            for key in self._turns:
+                if not self._done(key):
                     polls.create_task(poll(key))
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> float:
+        """See to it that the due jobs are in line, and return how long to wait for more.
+
+        A line that stands is kept, or every answer would cost a look at all jobs.
+        """
+        if self._due and not self._unplanned:
+            return self._interval
         idle = (turn for key, turn in self._turns.items() if key not in self._asking)
-        return plan(idle, now=self._monotonic(), interval=self._interval)
+        scheduled = plan(idle, now=self._monotonic(), interval=self._interval)
+        self._due, self._unplanned = deque(scheduled.due), False
+        return scheduled.wait
 
     async def _poll(self, key: JobKey) -> None:
-        self._turns[key] = replace(self._turns[key], asked=self._monotonic())
         try:
-            await self._ask(key)
+            if key in self._turns:  # it may have left while it stood in line
+                self._turns[key] = replace(self._turns[key], asked=self._monotonic())
+                await self._ask(key)
         except DliError as error:
             self._troubles.failed(error, key)
         finally:
             self._polls += 1
             self._asking.discard(key)
             self._woken.set()
+        if self._done(key):
+            self._tracker.settle(key)
+            self._troubles.forget(key)
 
     async def _ask(self, key: JobKey) -> None:
         try:
@@ -148,9 +168,6 @@ class Poller:
         if job is not None and self._lacks_details(job):
             self._looked_up.add(key)
             await self._look_up(key)
-        turn = self._turns.get(key)
-        if turn and turn.ended is not None and turn.asked is not None and turn.asked > turn.ended:
-            self._tracker.settle(key)
 
     def _answered(self, key: JobKey, answer: Answer) -> Job | None:
         self._troubles.over(self._now(), key)
@@ -159,10 +176,7 @@ class Poller:
         if job is None:
             return None
         self._meet(answer.status_word, job.status)
-        if job.ended is None:
-            self._end(key, None)
-        elif self._turns[key].ended is None:
-            self._end(key, self._monotonic())
+        self._note(job)
         return job
 
     def _lacks_details(self, job: Job) -> bool:
@@ -184,18 +198,33 @@ class Poller:
 
     async def _confirm(self, key: JobKey, error: DliError) -> None:
         """Drop a job that the list does not know either; a wrong endpoint is another error."""
-        row = await self._client.job(key.job_id)
+        try:
+            row = await self._client.job(key.job_id)
+        except DliError as unconfirmed:
+            self._troubles.limping("list API", unconfirmed)
+            raise error from None
+        self._troubles.works("list API")
         if row is None:
             expired = isinstance(error, JobExpired)
             self._tracker.drop(key, DropReason.EXPIRED if expired else DropReason.NOT_FOUND)
         else:
-            self._tracker.describe(key, row)
+            if (job := self._tracker.describe(key, row)) is not None:
+                self._note(job)
             self._troubles.failed(error, key)
 
-    def _end(self, key: JobKey, ended: float | None) -> None:
-        """Note when a job was seen to end, unless it left while it was asked for."""
-        if key in self._turns:
-            self._turns[key] = replace(self._turns[key], ended=ended)
+    def _note(self, job: Job) -> None:
+        """Note when a job was seen to end, or that it runs, unless it has left meanwhile."""
+        turn = self._turns.get(job.key)
+        if turn is not None and (turn.ended is None) is not (job.ended is None):
+            ended = None if job.ended is None else self._monotonic()
+            self._turns[job.key] = replace(turn, ended=ended)
+
+    def _done(self, key: JobKey) -> bool:
+        """Whether nothing more is asked of a job: it has left, or told all after its end."""
+        turn = self._turns.get(key)
+        if turn is None:
+            return True
+        return turn.ended is not None and turn.asked is not None and turn.asked > turn.ended
 
     def _meet(self, word: str, status: JobStatus | None) -> None:
         """Log a status word that is not DLI's, once: it shows as UNKNOWN."""

@@ -61,10 +61,14 @@ class Limits:
 
 @dataclass(slots=True)
 class _Entry:
-    """What is known of a watched job beside the job itself."""
+    """What is known of a watched job beside the job itself.
+
+    ``told`` says that the list API has told of its end, ``counted`` that the end is counted.
+    """
 
     sources: set[Source] = field(default_factory=set)
     changed: float = 0.0
+    told: bool = False
     counted: bool = False
 
 
@@ -126,18 +130,20 @@ class Tracker:
         """Watch a job, or learn that one more source wants it; return why not.
 
         ``row`` is what the list API says of it. A job that has ended and left does not come
-        back while the same source names it still.
+        back while the same source names it still, nor one whose project is gone.
         """
         key = JobKey(registration.project, registration.job_id)
-        if self._has_left(key, source, row):
+        if key.project not in self._watchers or self._has_left(key, source, row):
             return None
         job = self._store.get(key)
         if job is None:
             if (reason := self._room()) is not None:
                 self._refuse(key, reason)
+                if row is not None and row.status.terminal:
+                    self._count_unwatched(key, row)
                 return reason
             job = Job(key=key)
-            self._entries[key] = _Entry()
+            self._entries[key] = _Entry(counted=key in self._gone)
         self._entries[key].sources.add(source)
         self._refused.pop(key, None)
         self._put(_registered(job, registration))
@@ -188,8 +194,16 @@ class Tracker:
         job = self._store.get(key)
         if job is None:
             return None
+        entry, over = self._entries[key], row.status.terminal
+        if entry.told and not over and job.ended is not None:
+            return job  # an older picture, read before the end and handed over after it
+        entry.told = entry.told or over
         tagged = _tagged(describe(job, row, now=self._now()), row.details.tags, self._tags)
         return self._changed(job, tagged)
+
+    def settled(self, key: JobKey) -> bool:
+        """Whether all that there is to learn of a job's end is known, and it is counted."""
+        return self._entries[key].counted
 
     def settle(self, key: JobKey) -> None:
         """Hear that nothing more will be learnt of an ended job."""
@@ -198,17 +212,19 @@ class Tracker:
             self._count(job)
 
     def drop(self, key: JobKey, reason: DropReason) -> None:
-        """Give up a job that the API does not know."""
-        if key in self._store:
-            self._retired[key] = self._entries[key].sources & _NAMING
-            self._remove(key)
-            self._telemetry.dropped(key.project, reason)
-            log.warning("job dropped", extra=fields(**identity(key), reason=reason))
+        """Give up a job that the API does not know; one that has ended stays for its time."""
+        job = self._store.get(key)
+        if job is None or job.ended is not None:
+            self.settle(key)
+            return
+        self._leave(key)
+        self._telemetry.dropped(key.project, reason)
+        log.warning("job dropped", extra=fields(**identity(key), reason=reason))
 
     def retire(self) -> None:
         """Let go of the jobs whose end was seen long enough, and by every scraper."""
         gone = leaving(
-            self._store, delivered=self.delivered, retention=self.retention, now=self._now()
+            self._store, delivered=self._final, retention=self.retention, now=self._now()
         )
         for job in gone:
             self._retire(job.key, unscraped=job.unscraped)
@@ -217,6 +233,10 @@ class Tracker:
         """Whether every scraper has seen a job as it is now."""
         return self._delivered(self._entries[job.key].changed)
 
+    def _final(self, job: Job) -> bool:
+        """Whether nothing more is to come of a job's end, and every scraper has seen it."""
+        return self.settled(job.key) and self.delivered(job)
+
     def _changed(self, before: Job, job: Job) -> Job:
         self._put(job)
         if job.details is not None and before.details is None:
@@ -224,23 +244,38 @@ class Tracker:
         if job.ended is not None:
             if before.ended is None:
                 log.info("job ended", extra=fields(**identity(job.key), status=job.status))
-            if job.details is not None and job.details.end is not None:
+            if self._entries[job.key].told:
                 self._count(job)
         return job
 
     def _count(self, job: Job) -> None:
-        """Count an end once, even of a job that ends again after it had come back."""
+        """Count an end once, even of a job that ends again after it had come back.
+
+        Where the list has not told of the end, the duration that it gave is not the last one.
+        """
         entry = self._entries[job.key]
         if entry.counted or job.status is None:
             return
         entry.counted = True
+        entry.changed = self._monotonic()  # the counters are a part of what is to be seen
         details = job.details
         self._telemetry.ended(
             job.key.project,
             queue_name=details.queue_name if details else "",
             job_type=details.job_type if details else "",
             status=job.status,
-            duration=details.duration if details else None,
+            duration=details.duration if details and entry.told else None,
+        )
+
+    def _count_unwatched(self, key: JobKey, row: ListedJob) -> None:
+        """Count the end of a job that there was no room for: it is no less one that was seen."""
+        _remember(self._gone, key)
+        self._telemetry.ended(
+            key.project,
+            queue_name=row.details.queue_name,
+            job_type=row.details.job_type,
+            status=row.status,
+            duration=row.details.duration,
         )
 
     def _put(self, job: Job) -> None:
@@ -249,6 +284,9 @@ class Tracker:
             self._entries[job.key].changed = self._monotonic()
 
     def _remove(self, key: JobKey) -> None:
+        if self._store[key].ended is not None:
+            self.settle(key)
+            _remember(self._gone, key)
         self._store.remove(key)
         self._exposition.drop(key)
         del self._entries[key]
@@ -256,12 +294,14 @@ class Tracker:
             watcher.cease(key)
 
     def _retire(self, key: JobKey, *, unscraped: bool) -> None:
+        self._leave(key)
+        self._telemetry.retired(key.project, unscraped=unscraped)
+
+    def _leave(self, key: JobKey) -> None:
+        """Let go of a job for good, whoever goes on naming it."""
         if naming := self._entries[key].sources & _NAMING:
             self._retired[key] = naming
-        self.settle(key)
         self._remove(key)
-        _remember(self._gone, key)
-        self._telemetry.retired(key.project, unscraped=unscraped)
 
     def _forget_retired(self, key: JobKey, source: Source) -> None:
         if key in self._retired:
@@ -274,7 +314,7 @@ class Tracker:
         crowded = len(self._store) >= self.limits.jobs
         if not crowded and self._exposition.series < self.limits.series:
             return None
-        for key in evictable(self._store, delivered=self.delivered):
+        for key in evictable(self._store, delivered=self._final):
             self._retire(key, unscraped=False)
             return None
         return DropReason.JOB_LIMIT if crowded else DropReason.SERIES_LIMIT

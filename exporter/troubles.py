@@ -1,6 +1,7 @@
 """What does not work with a project: told when it begins and when it is over, not each time."""
 
 import logging
+from dataclasses import dataclass
 
 from .dli.errors import DliError, Scope, Throttled
 from .jobs.model import JobKey
@@ -9,58 +10,78 @@ from .metrics.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+Subject = JobKey | str | None
+"""On whose behalf calls are made: a job, something that has a name, or nobody in particular."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why the calls for a subject fail; a ``whole`` one is that of every call."""
+
+    reason: str
+    whole: bool
+
 
 class Troubles:
     """The troubles of one project, and whether the API is up for it.
 
-    A trouble is that of one job or of every call; its subject is the job, or None.
+    Calls for one subject may fail while those for another succeed, even for a reason that is
+    the whole project's: an account may be allowed to ask for progress, but not for the list.
+    So each subject keeps its own, and what several share is told once for all of them.
     """
 
     def __init__(self, project: str, telemetry: Telemetry) -> None:
         self._project = project
         self._telemetry = telemetry
-        self._reasons: dict[JobKey | str | None, str] = {}
+        self._troubles: dict[Subject, _Trouble] = {}
 
-    def failed(self, error: DliError, job: JobKey | None = None) -> None:
-        """Hear that a call failed, on behalf of a job if it was for one."""
+    def failed(self, error: DliError, subject: Subject = None) -> None:
+        """Hear that a call for a subject failed."""
         whole = error.scope is Scope.PROJECT
         # A throttled call was answered, and nobody said that it was not authorised.
         if not isinstance(error, Throttled):
             self._telemetry.up(self._project, not whole)
-        self._begin(None if whole else job, error)
+        self._begin(subject, error, whole=whole)
 
-    def over(self, now: float, job: JobKey | None = None) -> None:
-        """Hear that a call succeeded at ``now`` (Unix seconds)."""
+    def over(self, now: float, subject: Subject = None) -> None:
+        """Hear that a call for a subject succeeded at ``now`` (Unix seconds)."""
         self._telemetry.up(self._project, True)
         self._telemetry.succeeded(self._project, now)
-        for subject in {None, job}:
-            self._end(subject)
+        self._end(subject)
 
     def limping(self, what: str, error: DliError) -> None:
         """Hear that something failed that the exporter can do without."""
-        self._begin(what, error)
+        self._begin(what, error, whole=False)
 
     def works(self, what: str) -> None:
         """Hear that it does not fail, or no longer."""
         self._end(what)
 
-    def forget(self, job: JobKey) -> None:
-        """Forget the trouble of a job that is watched no more."""
-        self._reasons.pop(job, None)
+    def forget(self, subject: Subject) -> None:
+        """Forget the trouble of a subject that is asked for no more."""
+        self._troubles.pop(subject, None)
 
-    def _begin(self, subject: JobKey | str | None, error: DliError) -> None:
-        if self._reasons.get(subject) != error.reason:
-            self._reasons[subject] = error.reason
-            log.warning(
-                "calls fail", extra=fields(**self._of(subject), reason=error.reason, error=error)
-            )
+    def _begin(self, subject: Subject, error: DliError, *, whole: bool) -> None:
+        trouble = _Trouble(error.reason, whole)
+        known = self._shared(trouble) if whole else self._troubles.get(subject) == trouble
+        self._troubles[subject] = trouble
+        if not known:
+            about = self._about(subject, trouble)
+            log.warning("calls fail", extra=fields(**about, reason=error.reason, error=error))
 
-    def _end(self, subject: JobKey | str | None) -> None:
-        if reason := self._reasons.pop(subject, None):
-            log.info("calls succeed again", extra=fields(**self._of(subject), after=reason))
+    def _end(self, subject: Subject) -> None:
+        trouble = self._troubles.pop(subject, None)
+        if trouble is not None and not (trouble.whole and self._shared(trouble)):
+            about = self._about(subject, trouble)
+            log.info("calls succeed again", extra=fields(**about, after=trouble.reason))
 
-    def _of(self, subject: JobKey | str | None) -> dict[str, str]:
-        identity = {"project": self._project}
-        if isinstance(subject, JobKey):
-            return identity | {"job_id": subject.job_id}
-        return identity if subject is None else identity | {"of": subject}
+    def _shared(self, trouble: _Trouble) -> bool:
+        return trouble in self._troubles.values()
+
+    def _about(self, subject: Subject, trouble: _Trouble) -> dict[str, str]:
+        project = {"project": self._project}
+        if isinstance(subject, str):
+            return project | {"of": subject}
+        if subject is None or trouble.whole:
+            return project
+        return project | {"job_id": subject.job_id}

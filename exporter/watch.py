@@ -86,6 +86,10 @@ class Watch:
         """Close the connections."""
         await self._session.close()
 
+    def discard(self) -> None:
+        """Give up a watch that has never asked anything: there is no connection to close."""
+        self._session.detach()
+
     def _find(self, troubles: Troubles) -> Finder:
         wanted = self.project.discovery
         filters = Filters(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import exporter.simulator
 from exporter.simulator.javadate import parse_java_date
 from exporter.simulator.timeline import (
     Timeline,
@@ -39,8 +40,8 @@ def test_twelve_recordings_are_shipped_with_every_way_to_end() -> None:
 
 @shipped
 def test_a_recording_replays_in_full_at_its_own_times(timeline: Timeline) -> None:
-    path = Path("exporter/simulator/recordings") / f"{timeline.name}.jsonl.gz"
-    path = Path(__file__).parent.parent / path
+    recordings = Path(exporter.simulator.__file__).parent / "recordings"
+    path = recordings / f"{timeline.name}.jsonl.gz"
     with gzip.open(path, "rt") as file:
         entries = [json.loads(each) for each in file]
     assert [timeline.response_at(entry["t"]) for entry in entries] == [

@@ -48,7 +48,9 @@ def timeline(*moments: tuple[float, str]) -> Timeline:
     )
 
 
-LONG = timeline((0, "LAUNCHING"), (20, "RUNNING"), (200, "SCALING"), (260, "RUNNING"), (1e7, "FAILED"))
+LONG = timeline(
+    (0, "LAUNCHING"), (20, "RUNNING"), (200, "SCALING"), (260, "RUNNING"), (1e7, "FAILED")
+)
 SHORT = timeline((0, "RUNNING"), (5, "FINISHED"))
 
 
@@ -130,6 +132,17 @@ async def opened() -> AsyncIterator[World]:
             for project in (ONE, TWO)
         }
         yield World(simulator, clock, clients)
+
+
+async def move_on(world: World, discovery: Discovery) -> None:
+    """Let jobs come and go until the window begins later than all that is there now."""
+    left: set[str] = set()
+    for _ in range(3):
+        world.clock.advance(1000)
+        world.add(SHORT)
+        world.clock.advance(5)
+        left.update((await discovery.round()).left)
+    assert not left
 
 
 def ids(jobs: Sequence[ListedJob]) -> set[str]:
@@ -342,9 +355,8 @@ async def test_rows_that_cannot_be_read_count_towards_a_whole_page(world: World)
         world.add()
     world.rewrite(spoil)
     found = await Discovery(world.client, ALL, page_size=10).round()
-    # The lists are of 25 jobs in 3 pages; the newest ten are read last.
-    assert len(found.live) == 25 - 3 * 3 + 3
-    assert found.error is None
+    # Of the 9 rows spoilt on 3 pages, the page of the newest shows 2 in another place.
+    assert (len(found.live), found.pages, found.error) == (25 - 9 + 2, 6, None)
 
 
 async def test_a_page_that_repeats_ends_the_reading(world: World) -> None:
@@ -357,24 +369,465 @@ async def test_a_page_that_repeats_ends_the_reading(world: World) -> None:
 
 
 async def test_pages_that_shift_hide_jobs_for_a_round_and_end_none(world: World) -> None:
-    jobs = [world.add() for _ in range(30)]
+    jobs = sorted(world.add() for _ in range(30))  # in the order of the list: all start at once
     discovery = Discovery(world.client, ALL, page_size=10)
-    assert ids((await discovery.round()).live) == set(jobs)
-    dying = jobs[:4]
+    await discovery.round()
+    await move_on(world, discovery)
+    dying, hidden = jobs[:4], jobs[10:14]
 
     def shift(body: dict[str, Any]) -> object:
-        """Let the oldest jobs end as soon as their page has left."""
-        for job in dying:
-            world.end(job)
-        dying.clear()
+        while dying and body["jobs"]:
+            world.end(dying.pop())
         return body
 
-    world.rewrite(shift, count=1)
-    # 1000 s later the window shows the newest alone, and cannot make up for the shift.
-    world.clock.advance(1000)
-    newest = world.add(SHORT)
-    hidden = set(jobs[10:14])
-    await settle_window(world, discovery)
+    world.rewrite(shift)
+    assert changes(await discovery.round()) == (set(jobs) - set(hidden), set(), set(hidden))
+    assert changes(await discovery.round()) == (set(jobs[4:]), set(), set(jobs[:4]))
+
+
+async def test_a_listing_beyond_its_last_page_keeps_the_oldest_and_says_so(world: World) -> None:
+    jobs = []
+    for _ in range(103):
+        jobs.append(world.add())
+        world.clock.advance(1)
+    world.clock.advance(20)
+    discovery = Discovery(world.client, ALL, page_size=1)
+    first = await discovery.round()
+    assert first.truncated
+    assert first.pages == 1 + 100 + 1 + 1
+    assert ids(first.live) == {*jobs[:100], jobs[-1]}
+    world.end(jobs[0])
+    second = await discovery.round()
+    assert second.truncated
+    assert second.left == (jobs[0],)  # and none of those that could not be read
+    assert ids(second.live) == {*jobs[1:101], jobs[-1]}
+    await move_on(world, discovery)  # so that the last one shows nowhere any more
+    third = await discovery.round()
+    assert (third.left, ids(third.live)) == ((), set(jobs[1:101]))
+
+
+async def test_a_window_longer_than_its_last_page_is_caught_up_with_round_by_round(
+    world: World,
+) -> None:
+    discovery = Discovery(world.client, ALL, page_size=1, overlap=60)
+    await discovery.round()
+    short = set()
+    for _ in range(230):
+        short.add(world.add(SHORT))
+        world.clock.advance(7)
+    rounds = [await discovery.round() for _ in range(4)]
+    assert [found.truncated for found in rounds] == [True, True, False, False]
+    counted = Counter(job.job_id for found in rounds for job in found.ended)
+    assert counted == Counter(short)
+
+
+@pytest.mark.parametrize("code", ["DLI.0001", "DLI.0023"])
+async def test_a_refusal_beyond_the_last_page_is_its_end(world: World, code: str) -> None:
+    jobs = {world.add() for _ in range(10)}
+    for skip in (1, 2, 3):  # the second page of LAUNCHING, and no other call
+        world.simulator.faults.clear()
+        world.simulator.faults.add(Fault(skip=skip, count=1, status=400, code=code))
+        found = await Discovery(world.client, ALL, page_size=10).round()
+        assert ids(found.live) == jobs
+        assert (found.error is None) == (skip == 1)
+
+
+BROKEN = (
+    Fault(status=503, code="APIGW.0613"),
+    Fault(status=502, body="<html>bad gateway</html>", content_type="text/html"),
+    Fault(cut=Cut.BEFORE),
+    Fault(cut=Cut.IN_BODY),
+    Fault(body="{"),
+    Fault(body="null"),
+    Fault(body="<html>log in</html>", content_type="text/html"),
+    Fault(body='{"is_success": false, "message": "maintenance"}'),
+    Fault(status=403, code="APIGW.0302"),
+    Fault(status=500, code="DLI.0999"),
+)
+
+
+@pytest.mark.parametrize("fault", BROKEN, ids=range(len(BROKEN)))
+@pytest.mark.parametrize("call", range(6))
+async def test_an_error_at_any_call_forgets_nothing_and_the_next_round_makes_up_for_it(
+    world: World, fault: Fault, call: int
+) -> None:
+    """Two pages of running jobs make six calls; a short job comes and goes meanwhile."""
+    jobs = [world.add() for _ in range(10)]
+    discovery = Discovery(world.client, ALL, page_size=10)
+    await discovery.round()
+    world.clock.advance(60)
+    ended, fresh, short = jobs.pop(), world.add(), world.add(SHORT)
+    world.end(ended)
+    jobs.append(world.add())
+    world.clock.advance(25)
+    reports: Counter[str] = Counter()
+    world.simulator.faults.add(replace(fault, skip=call))
+    rounds = []
+    for _ in range(3):
+        rounds.append(await discovery.round())
+        reports.update(ids(rounds[-1].ended))
+        world.simulator.faults.clear()
+        world.clock.advance(60)
+    assert [found.error is None for found in rounds] == [False, True, True]
+    assert not any(found.left for found in rounds)
+    assert ids(rounds[-1].live) == {*jobs, fresh}
+    assert reports == Counter([ended, short])
+
+
+async def test_a_refused_query_leaves_the_others_alone(world: World) -> None:
+    """As by an edition that does not know one of the statuses."""
+    await (discovery := Discovery(world.client, ALL)).round()
+    job = world.add()
+    world.clock.advance(30)
+    world.simulator.faults.add(Fault(status=400, code="DLI.0001", count=2))
     found = await discovery.round()
-    assert found.error is None
-    assert ids(found.live) | set(found.left) | {newest} >= set(jobs) - hidden
+    assert isinstance(found.error, errors.RequestRejected)
+    assert (ids(found.live), found.pages) == ({job}, 5)
+
+
+async def test_an_outage_ends_the_round_at_once_and_reports_what_was_read(world: World) -> None:
+    job = world.add()
+    world.simulator.faults.add(Fault(status=403, code="APIGW.0302", skip=1))
+    found = await Discovery(world.client, ALL).round()
+    assert ids(found.live) == {job}
+    assert found.pages == 2
+    assert isinstance(found.error, errors.Forbidden)
+
+
+async def test_a_page_that_cannot_be_read_hides_its_own_jobs_only(world: World) -> None:
+    jobs = []
+    for _ in range(35):
+        jobs.append(world.add())
+        world.clock.advance(30)
+    world.clock.advance(3000)
+    discovery = Discovery(world.client, ALL, page_size=10)
+    await discovery.round()
+    gone = [jobs[5], jobs[15], jobs[20]]
+    for job in gone:
+        world.end(job)
+    # Calls: LAUNCHING, and the first page of RUNNING; then this page of jobs 11 to 22.
+    world.simulator.faults.add(Fault(body="[]", skip=2, count=1))
+    found = await discovery.round()
+    assert isinstance(found.error, errors.ParseError)
+    assert found.left == (jobs[5],)
+    assert ids(found.live) == {*jobs[:11], *jobs[23:]} - {jobs[5]}
+    found = await discovery.round()
+    assert (found.error, set(found.left)) == (None, {jobs[15], jobs[20]})
+    assert ids(found.live) == set(jobs) - set(gone)
+
+
+async def test_a_window_that_cannot_be_read_hides_none_but_its_own_jobs(world: World) -> None:
+    old = [world.add() for _ in range(3)]
+    discovery = Discovery(world.client, ALL)
+    await discovery.round()
+    await move_on(world, discovery)
+    young, short = world.add(), world.add(SHORT)
+    await discovery.round()
+    world.end(old[0])
+    world.end(young)
+    left = []
+    for _ in range(3):  # longer than the overlap, and with new jobs in the live lists
+        world.clock.advance(1000)
+        world.add()
+        number = world.simulator.faults.add(Fault(status=400, code="DLI.0001", skip=3, count=2))
+        found = await discovery.round()
+        world.simulator.faults.remove(number)
+        assert isinstance(found.error, errors.RequestRejected)
+        assert not found.ended
+        left += found.left
+    assert left == [old[0]]
+    assert {young, short} <= ids((await discovery.round()).ended)
+
+
+async def test_a_first_round_that_fails_is_made_up_for_and_its_jobs_are_watched(
+    world: World,
+) -> None:
+    discovery = Discovery(world.client, ALL)
+    job = world.add()
+    for ends in (True, False):
+        number = world.simulator.faults.add(Fault(body="{", skip=3))
+        found = await discovery.round()
+        assert (found.error is None, found.left, found.ended) == (False, (), ())
+        world.simulator.faults.remove(number)
+        if ends:
+            world.end(job)
+    assert changes(await discovery.round()) == (set(), {job}, set())
+
+
+async def test_lists_that_an_outage_left_unread_hide_their_jobs(world: World) -> None:
+    scaling = world.add(timeline((0, "SCALING"), (1e7, "FAILED")))
+    world.clock.advance(10)
+    jobs = {world.add() for _ in range(15)}
+    discovery = Discovery(world.client, ALL, page_size=10)
+    await discovery.round()
+    await move_on(world, discovery)
+    world.simulator.faults.add(Fault(status=403, code="APIGW.0302", skip=2))
+    found = await discovery.round()
+    assert (len(found.live), found.left, found.pages) == (10, (), 3)
+    world.simulator.faults.clear()
+    assert ids((await discovery.round()).live) == {*jobs, scaling}
+
+
+async def test_pages_too_large_to_read_are_asked_for_smaller(world: World) -> None:
+    jobs = {world.add(statement="x" * 1_000_000) for _ in range(20)}
+    discovery = Discovery(world.client, ALL)
+    found = await discovery.round()
+    assert isinstance(found.error, errors.PayloadTooLarge)
+    for _ in range(4):
+        found = await discovery.round()
+    assert (ids(found.live), found.error) == (jobs, None)
+
+
+async def test_a_restart_of_the_api_in_mid_round_ends_no_job(world: World) -> None:
+    jobs = [world.add() for _ in range(25)]
+    discovery = Discovery(world.client, ALL, page_size=10)
+    await discovery.round()
+
+    def restart(body: dict[str, Any]) -> object:
+        if body["jobs"]:
+            world.simulator.faults.clear()
+            world.simulator.restart()
+        return body
+
+    world.rewrite(restart)
+    found = await discovery.round()
+    assert (ids(found.live), found.ended) == (set(sorted(jobs)[:10]), ())
+    assert set(found.left) == set(jobs) - ids(found.live)
+    world.clock.advance(30)
+    again = {jobs[3], world.add()}
+    world.simulator.add(LONG, job_id=jobs[3], start=world.clock.now - 30)
+    short = world.add(SHORT)
+    world.clock.advance(30)
+    assert changes(await discovery.round())[:2] == (again, {short})
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+async def test_the_servers_clock_may_jump_and_jump_back(world: World, jump: float) -> None:
+    """What runs then tells of the jump; jobs too short to be seen before that may be missed."""
+    discovery = Discovery(world.client, ALL, overlap=60)
+    counted: Counter[str] = Counter()
+    await discovery.round()
+    for sudden in (jump, -jump):
+        for number in range(8):
+            short = {world.add(SHORT)}
+            world.clock.advance(30)
+            counted.update(ids((await discovery.round()).ended))
+            assert short <= counted.keys() or number == 0
+            if number == 0:
+                world.add()
+                assert (await discovery.round()).live
+                counted.update(ids((await discovery.round()).ended))
+                assert short <= counted.keys()
+        world.clock.advance(sudden)
+    assert set(counted.values()) == {1}
+    assert len(counted) == 16
+
+
+async def test_a_job_that_comes_back_from_its_end_is_not_counted_twice(world: World) -> None:
+    discovery = Discovery(world.client, ALL)
+    await discovery.round()
+    job = world.add()
+    await discovery.round()
+    world.end(job)
+    assert changes(await discovery.round()) == (set(), {job}, set())
+    world.simulator.add(LONG, job_id=job)
+    assert changes(await discovery.round()) == ({job}, set(), set())
+    assert discovery.has_ended(job)
+    world.end(job)
+    assert changes(await discovery.round()) == (set(), set(), {job})
+    assert changes(await discovery.round()) == (set(), set(), set())
+
+
+async def test_a_settled_job_is_not_spoken_of_again(world: World) -> None:
+    discovery = Discovery(world.client, ALL)
+    await discovery.round()
+    job = world.add()
+    await discovery.round()
+    assert not discovery.has_ended(job)
+    discovery.settle([job])
+    world.end(job)
+    assert changes(await discovery.round()) == (set(), set(), set())
+    assert discovery.has_ended(job)
+
+
+async def test_projects_know_nothing_of_each_other_even_with_the_same_ids(world: World) -> None:
+    one, two = (Discovery(world.clients[each], ALL) for each in (ONE, TWO))
+    await one.round(), await two.round()
+    for project in (ONE, TWO):
+        world.simulator.add(LONG, project=project.id, job_id="same")
+    only = world.add(project=TWO)
+    assert changes(await one.round()) == ({"same"}, set(), set())
+    world.end("same")
+    world.simulator.faults.add(Fault(project=ONE.id, status=403, code="APIGW.0302"))
+    assert (await one.round()).error
+    assert changes(await two.round()) == ({"same", only}, set(), set())
+    world.simulator.faults.clear()
+    world.end("same", "FAILED", project=TWO)
+    assert changes(await one.round()) == (set(), {"same"}, set())
+    assert changes(await two.round()) == ({only}, {"same"}, set())
+
+
+async def test_finished_jobs_are_read_newest_first_and_only_as_far_as_asked(world: World) -> None:
+    jobs = []
+    for number in range(25):
+        jobs.append(world.add(SHORT, queue_name="ab"[number % 2]))
+        world.clock.advance(30)
+    world.end(world.add(), "FAILED")
+    world.add()
+    pages = [page async for page in finished(world.client, ALL, pages=2, page_size=10)]
+    assert [[job.job_id for job in page] for page in pages] == [jobs[:14:-1], jobs[14:4:-1]]
+    assert [len(page) async for page in finished(world.client, ALL, pages=9, page_size=10)] == [
+        *(10, 10, 5)
+    ]
+    ours = Filters(queues=("a", "c"))
+    pages = [page async for page in finished(world.client, ours, pages=9, page_size=10)]
+    assert [job.job_id for page in pages for job in page] == jobs[::-2]
+
+
+async def test_finished_jobs_come_once_while_new_ones_push_them_on(world: World) -> None:
+    jobs = [world.add(SHORT) for _ in range(25)]
+    world.clock.advance(10)
+    fresh: list[str] = []
+    found: list[ListedJob] = []
+    async for page in finished(world.client, ALL, pages=9, page_size=10):
+        found += page
+        fresh += [world.add(SHORT) for _ in range(3 if len(fresh) < 6 else 0)]
+        world.clock.advance(10)
+    assert ids(found) == set(jobs)
+
+
+async def test_the_history_is_of_finished_jobs_whatever_else_is_listed(world: World) -> None:
+    def claim(body: dict[str, Any]) -> object:
+        first, *rest = body["jobs"]
+        return {**body, "jobs": [{**first, "status": "FAILED"}, *rest]}
+
+    for _ in range(5):
+        world.add(SHORT)
+    world.clock.advance(10)
+    world.rewrite(claim)
+    assert [len(page) async for page in finished(world.client, ALL, pages=9)] == [4]
+
+
+async def test_a_page_that_repeats_ends_the_history(world: World) -> None:
+    first: dict[str, object] = {}
+    for _ in range(10):
+        world.add(SHORT)
+    world.clock.advance(10)
+    world.rewrite(lambda body: first.setdefault("page", body))
+    assert [len(page) async for page in finished(world.client, ALL, pages=9, page_size=5)] == [5, 0]
+
+
+async def test_the_callers_pace_is_the_calls_pace_when_reading_finished_jobs(world: World) -> None:
+    for _ in range(25):
+        world.add(SHORT)
+    world.clock.advance(10)
+    pages = finished(world.client, ALL, pages=9, page_size=10)
+    for calls in (1, 2):
+        await anext(pages)
+        assert world.simulator.requested() == calls
+    world.simulator.faults.add(Fault(status=403, code="APIGW.0302"))
+    with pytest.raises(errors.Forbidden):
+        await anext(pages)
+
+
+@pytest.mark.parametrize(("code", "beyond"), [("DLI.0001", 10), ("DLI.0023", 10), ("DLI.0001", 5)])
+async def test_a_refused_page_ends_the_history_but_for_the_first(
+    world: World, code: str, beyond: int
+) -> None:
+    for _ in range(10):
+        world.add(SHORT)
+    world.clock.advance(10)
+    world.simulator.faults.add(Fault(status=400, code=code, skip=1))
+    pages = [page async for page in finished(world.client, ALL, pages=9, page_size=beyond)]
+    assert [len(page) for page in pages] == [beyond]
+    with pytest.raises(errors.DliError):
+        await anext(finished(world.client, ALL, pages=9))
+
+
+@dataclass
+class Ledger:
+    """What a consumer makes of the rounds: how each job's end was handed over, once."""
+
+    live: set[str] = field(default_factory=set)
+    rows: Counter[str] = field(default_factory=Counter)
+    left: set[str] = field(default_factory=set)
+
+    def take(self, found: Round) -> None:
+        self.live = ids(found.live)
+        assert not self.live & self.rows.keys()
+        self.left -= self.live
+        for job in found.left:
+            assert job not in self.left
+            assert job not in self.rows
+            self.left.add(job)
+        for row in found.ended:
+            assert row.status.terminal
+            assert row.job_id not in self.left
+            self.rows[row.job_id] += 1
+
+
+@dataclass
+class Life:
+    """Jobs that start, end and vanish at random, and what became of them."""
+
+    world: World
+    random: Random
+    running: list[str] = field(default_factory=list)
+    over: set[str] = field(default_factory=set)
+    vanished: set[str] = field(default_factory=set)
+
+    def go_on(self, chance: float) -> None:
+        for _ in range(self.random.randrange(4)):
+            if self.random.random() < chance:
+                self.running.append(self.world.add())
+            if self.random.random() < chance / 2:
+                self.over.add(self.world.add(SHORT))
+            if self.running and self.random.random() < chance:
+                self.over.add(job := self.any())
+                self.world.end(job, self.random.choice(["FINISHED", "FAILED", "CANCELLED"]))
+            if self.running and self.random.random() < chance / 20:
+                self.vanished.add(job := self.any())
+                self.world.simulator.forget(job)
+
+    def any(self) -> str:
+        return self.running.pop(self.random.randrange(len(self.running)))
+
+    def while_read(self, body: dict[str, Any]) -> object:
+        """Shift the pages that are still to be read, and lie about the total."""
+        self.go_on(0.2)
+        self.world.clock.advance(0.05)
+        return {**body, "job_count": self.random.randrange(1000)}
+
+    def trouble(self) -> Fault:
+        return replace(self.random.choice(BROKEN), skip=self.random.randrange(12), count=4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_five_hundred_jobs_come_and_go_and_each_end_is_handed_over_once(
+    world: World, seed: int
+) -> None:
+    random = Random(seed)  # noqa: S311 - a walk that can be repeated
+    life, ledger = Life(world, random), Ledger()
+    size = (2, 7, 50)[seed]  # the first makes lists longer than their last page
+    discovery = Discovery(world.client, ALL, page_size=size, overlap=120)
+    before = {world.add(SHORT) for _ in range(30)}
+    life.running += [world.add() for _ in range(10)]
+    world.clock.advance(60)
+    ledger.take(await discovery.round())
+    while len(life.over) < 500:
+        world.simulator.faults.clear()
+        if random.random() < 0.5:
+            world.simulator.faults.add(life.trouble())
+        world.rewrite(life.while_read)
+        ledger.take(await discovery.round())
+        world.clock.advance(random.uniform(1, 60))
+        life.go_on(0.9)
+    world.simulator.faults.clear()
+    for _ in range(3):
+        world.clock.advance(60)
+        ledger.take(await discovery.round())
+    handed = ledger.rows.keys() | ledger.left
+    assert ledger.live == set(life.running)
+    assert set(ledger.rows.values()) == {1}
+    assert life.over <= handed <= life.over | life.vanished
+    assert not handed & before

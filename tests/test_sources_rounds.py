@@ -143,6 +143,13 @@ def test_a_job_is_gone_for_certain_when_its_end_shows_whatever_was_not_read() ->
     assert not state.live
 
 
+def test_a_second_end_that_shows_is_left_for_certain_too() -> None:
+    over = reading([], [A_OVER])
+    state, _ = play(NOTHING, reading([A]), over, reading([A]))
+    _, (found,) = play(replace(over, gaps=[(-inf, inf)]), state=state)
+    assert (found.ended, found.left) == ((), ("a",))
+
+
 def test_a_round_that_read_nothing_forgets_nothing() -> None:
     before, _ = play(reading([A], [row("b", "FINISHED", 10)]), reading([A], [row("c", start=20)]))
     nothing = Reading(gaps=[(-inf, inf)], reached=None, error=TimedOut("late"))
@@ -228,6 +235,14 @@ def test_memory_is_bounded_and_what_is_forgotten_is_not_handed_over_again() -> N
     assert again.ended == ()
     assert state.since is not None
     assert state.since >= T + many - rounds.REMEMBERED // 2 - 1
+
+
+def test_an_end_handed_over_as_left_does_not_come_as_a_row_when_that_is_forgotten() -> None:
+    left = {f"job-{n}": T + n for n in range(rounds.REMEMBERED + 1)}
+    over = reading(recent=[row(job_id, "FINISHED", start - T) for job_id, start in left.items()])
+    state, (_, found) = play(NOTHING, over, state=State(left=left, since=T))
+    assert len(state.left) == rounds.REMEMBERED // 2
+    assert found.ended == ()
 
 
 def test_live_and_unwanted_ids_are_bounded_even_if_no_list_can_be_read_whole() -> None:

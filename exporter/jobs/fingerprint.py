@@ -72,27 +72,27 @@ def _comment_end(statement: str, start: int) -> int:
     return len(statement)
 
 
-def _rowless(tokens: Iterable[str]) -> Iterator[str]:
+def _rowless(parts: Iterable[str]) -> Iterator[str]:
     """Leave out what VALUES lists: it is data, however many rows there are."""
     rows, depth = False, 0
-    for token in tokens:
-        if rows and (depth or token in "(,"):
-            depth += (token == "(") - (token == ")")
+    for part in parts:
+        if rows and (depth or part in "(,"):
+            depth += (part == "(") - (part == ")")
         else:
-            rows = token == "values"
-            yield token
+            rows = part == "values"
+            yield part
 
 
-def _unlisted(tokens: Iterable[str]) -> Iterator[str]:
+def _unlisted(parts: Iterable[str]) -> Iterator[str]:
     """Shorten each list of literals to one, as in ``IN (1, 2, 3)``."""
     literal, comma = False, False
-    for token in tokens:
-        if literal and token == ",":
+    for part in parts:
+        if literal and part == ",":
             comma = True
-        elif comma and token == _ANY:
+        elif comma and part == _ANY:
             comma = False
         else:
             if comma:
                 yield ","
-            literal, comma = token == _ANY, False
-            yield token
+            literal, comma = part == _ANY, False
+            yield part

@@ -145,7 +145,9 @@ class Gone:
     """The last sight of the sub-jobs that the engine lists no more, and its sums.
 
     Spark keeps a bounded list, so sub-jobs leave it while their job runs. ``done`` is the
-    number of indices that they completed, ``work`` of those that they had to.
+    number of indices that they completed, ``work`` of those that they had to, and ``sizes``
+    is that by sub-job, where there was any. ``executed`` and ``told`` are the tasks that those
+    of several stages which succeeded really had, and those that they had announced.
     """
 
     subjobs: Mapping[int, SubJob] = field(default_factory=dict)
@@ -153,6 +155,9 @@ class Gone:
     counts: Counts = Counts()
     done: int = 0
     work: int = 0
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    executed: int = 0
+    told: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

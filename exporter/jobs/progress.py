@@ -78,20 +78,68 @@ def known_work(listed: Iterable[SubJob], gone: Gone) -> tuple[int, int] | None:
     return gone.done + achieved, gone.work + sum(size for _, size in sizes)
 
 
+def expected_work(listed: Iterable[SubJob], gone: Gone) -> tuple[float, float] | None:
+    """Return the indices completed and those to expect of the whole job.
+
+    The known work is too much and too little. Too much, as the tasks that a running sub-job
+    will skip are told only when it ends: of one with several stages, the share counts that
+    such ones which ended really executed. Too little, as more sub-jobs may come: once there
+    has been a second one, one more is expected, of the mean size of those after the first.
+    None while the size of no sub-job is known.
+    """
+    subjobs = tuple(listed)
+    executed, told = _executed(subjobs)
+    executed, told = executed + gone.executed, told + gone.told
+    share = executed / told if told else 1
+    sizes = {s.id: size for s in subjobs if (size := _expected_size(s, share))}
+    achieved = gone.done + sum(min(done(s), sizes.get(s.id, 0)) for s in subjobs)
+    sizes |= gone.sizes
+    return (achieved, sum(sizes.values()) + _unseen(sizes)) if sizes else None
+
+
+def _executed(subjobs: Iterable[SubJob]) -> tuple[int, int]:
+    """Return the tasks executed and announced by those of several stages that succeeded."""
+    pairs = [
+        (min(done(subjob), subjob.counts.tasks), subjob.counts.tasks)
+        for subjob in subjobs
+        if subjob.status is SubJobStatus.SUCCEEDED and subjob.counts.tasks and _staged(subjob)
+    ]
+    return sum(executed for executed, _ in pairs), sum(told for _, told in pairs)
+
+
+def _staged(subjob: SubJob) -> bool:
+    """Whether a sub-job has several stages: a single one is never skipped."""
+    return (subjob.counts.stages or 0) > 1
+
+
+def _expected_size(subjob: SubJob, share: float) -> float | None:
+    size = work(subjob)
+    if size is None or subjob.status.ended or not _staged(subjob):
+        return size
+    return max(size * share, min(done(subjob), size))
+
+
+def _unseen(sizes: Mapping[int, float]) -> float:
+    """Return the size of the sub-job that is expected to come: 0 while there was only one."""
+    if len(sizes) < 2:
+        return 0
+    return (sum(sizes.values()) - sizes[min(sizes)]) / (len(sizes) - 1)
+
+
 def job_ratio(
-    status: JobStatus, known: tuple[int, int] | None, previous: float | None
+    status: JobStatus, expected: tuple[float, float] | None, previous: float | None
 ) -> float | None:
     """Return the honest ratio of a job, 0 to 1; None while nothing tells it.
 
     FINISHED is 1; FAILED and CANCELLED keep the last value; otherwise it is work done over
-    work known. The known work may grow, so the ratio may fall.
+    work expected. More work may turn up than was expected, so the ratio may fall.
     """
     if status is JobStatus.FINISHED:
         return 1.0
     if status.terminal:
         return previous
-    if known is not None and known[1]:
-        return known[0] / known[1]
+    if expected is not None:
+        return expected[0] / expected[1]
     # Nothing has run before the launch; later, nothing known is not the same as nothing done.
     return 0.0 if status is JobStatus.LAUNCHING else previous
 
@@ -102,12 +150,17 @@ def gone(subjobs: Mapping[int, SubJob]) -> Gone:
     Nothing of them is active any longer. One last seen RUNNING ended unseen: its end is
     UNKNOWN, and its work what it was last seen to have done.
     """
+    sizes = {number: _final_work(subjob) for number, subjob in subjobs.items()}
+    executed, told = _executed(subjobs.values())
     return Gone(
         subjobs=MappingProxyType(subjobs),
         statuses=MappingProxyType(Counter(map(_final_status, subjobs.values()))),
         counts=add(map(_at_rest, subjobs.values())),
         done=sum(map(done, subjobs.values())),
-        work=sum(map(_final_work, subjobs.values())),
+        work=sum(sizes.values()),
+        sizes=MappingProxyType({number: size for number, size in sizes.items() if size}),
+        executed=executed,
+        told=told,
     )
 
 

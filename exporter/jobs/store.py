@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .model import Gone, Job, JobKey, ListedJob, Observation, Sighting, SubJob
-from .progress import add, advanced, filled, gone, job_ratio, known_work, sighted
+from .progress import add, advanced, expected_work, filled, gone, job_ratio, known_work, sighted
 
 
 class JobStore:
@@ -61,7 +61,7 @@ def fold(job: Job, observation: Observation, *, now: float) -> Job:
         gone=left,
         counts=add([left.counts, *(subjob.counts for subjob in subjobs)]),
         indices=known and known[1],
-        ratio=job_ratio(status, known, job.ratio),
+        ratio=job_ratio(status, expected_work(subjobs, left), job.ratio),
         last_progress=now if advanced(job, observation) else job.last_progress,
         last_update=now,
         ended=(job.ended or now) if status.terminal else None,

@@ -21,6 +21,7 @@ class Type(StrEnum):
     GAUGE = "gauge"
     COUNTER = "counter"
     HISTOGRAM = "histogram"
+    SUMMARY = "summary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +372,7 @@ JOB_AGE: Final = Family(
     "dli_exporter_job_age_seconds",
     "Age of the data of running jobs at this scrape.",
     ("project", "quantile"),
+    Type.SUMMARY,
 )
 JOBS_TRACKED: Final = Family(
     "dli_exporter_jobs", "Jobs tracked, by what is known of them.", ("project", "state")

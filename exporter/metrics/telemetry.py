@@ -15,7 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
@@ -136,6 +136,13 @@ class Telemetry:
             for reason in reasons:
                 self._errors.labels(project, endpoint, reason)
 
+    def forget(self, project: str) -> None:
+        """Tell nothing more of how a project is, which is gone; its counters stay."""
+        self._jobs.projects.discard(project)
+        state = (self._up, self._limit, self._success, self._truncated, self._expiry, self._skew)
+        for gauge in state:
+            gauge.remove_by_labels({"project": project})
+
     def called(self, project: str, endpoint: str, seconds: float, reason: str | None) -> None:
         """Count a request to the API that took ``seconds``; ``reason`` if it failed."""
         self._requests.labels(project, endpoint).inc()
@@ -245,7 +252,7 @@ class _Jobs(Collector):
         self._now = now
         self.projects: set[str] = set()
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         now = self._now()
         running: dict[str, list[Job]] = {project: [] for project in self.projects}
         counts = {(project, state): 0 for project in self.projects for state in State}
@@ -263,11 +270,11 @@ def _ages(project: str, jobs: list[Job], now: float) -> Iterator[tuple[tuple[str
         yield (project, f"{quantile:g}"), ages[ceil(quantile * len(ages)) - 1]
 
 
-def _family(family: Family, rows: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
-    gauge = GaugeMetricFamily(family.name, family.help, labels=family.labels)
-    for labels, value in rows:
-        gauge.add_metric(labels, value)
-    return gauge
+def _family(family: Family, rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    metric = Metric(family.name, family.help, family.type)
+    for values, value in rows:
+        metric.add_sample(family.name, dict(zip(family.labels, values, strict=True)), value)
+    return metric
 
 
 def _gauge(family: Family, registry: CollectorRegistry) -> Gauge:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from math import inf
 from typing import Final
 
@@ -125,7 +124,7 @@ class _Walk:
 
     def gaps(self) -> list[Gap]:
         """Give the starts between which jobs may be listed and were not read."""
-        if self.missing:
+        if self.missing or self.broken:
             return [*self._holes, (self._hole, inf)]
         return [*self._holes, (self.last, inf)] if self.full else self._holes
 
@@ -212,14 +211,10 @@ class Discovery:
                 if walk.miss(error):
                     break
             else:
-                if walk.take(page, query.page_size, partial(self._wants, query.status)):
+                if walk.take(page, query.page_size, self._filters.admit):
                     return walk
         walk.full, walk.broken = not walk.missing, walk.missing
         return walk
-
-    def _wants(self, asked: JobStatus | None, job: ListedJob) -> bool:
-        """Tell whether a row is of interest; a list of live jobs is believed about those only."""
-        return (asked is None or job.status in LIVE) and self._filters.admit(job)
 
     def _reading(self, walks: Sequence[_Walk], window: _Walk) -> Reading:
         first = self._state.since is None
@@ -227,18 +222,39 @@ class Discovery:
         errors = [walk.error for walk in every if walk.error]
         if any(isinstance(error, PayloadTooLarge) for error in errors):
             self._page_size = max(1, self._page_size // 2)  # statements may be of any length
-        unread = [(-inf, inf)] * (len(LIVE) - len(walks))
+        gaps = [(-inf, inf)] * (len(LIVE) - len(walks))
+        gaps += [gap for walk in walks for gap in walk.gaps()]
         return Reading(
             listed=[row for walk in walks for row in walk.rows],
             recent=window.rows,
             others=window.others,
-            gaps=[*unread, *(gap for walk in walks for gap in walk.gaps())],
-            reached=None if window.broken else window.last if window.full and not first else inf,
+            gaps=[*gaps, *self._window_gaps(window)],
+            reached=self._reached(window),
             since=window.first if window.full and first else 0.0,
             truncated=any(walk.full for walk in (walks if first else every)),
             pages=sum(walk.pages for walk in every),
             error=next(iter(errors), None),
         )
+
+    def _reached(self, window: _Walk) -> float | None:
+        """Say up to which start the window was read, or if cut, from where to read on.
+
+        That is its first hole, so that a page that failed by chance is had again; once the hole
+        is where the window begins, it is passed over.
+        """
+        since = self._state.since
+        if window.broken:
+            return None
+        if since is None or not window.full:
+            return inf
+        return min((low for low, _ in window.gaps() if low > since), default=window.last)
+
+    def _window_gaps(self, window: _Walk) -> list[Gap]:
+        """Say whose end may be found in the window yet: only those who started in it."""
+        since = self._state.since
+        if since is None:
+            return [(-inf, inf)] if window.broken else []
+        return [(max(low, since), high) for low, high in window.gaps() if high >= since]
 
 
 async def finished(

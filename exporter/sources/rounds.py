@@ -46,9 +46,9 @@ class Reading:
 
     ``listed`` are the wanted rows of the lists of live jobs, ``recent`` those of the window,
     which is read last; ``others`` the starts of the window's unwanted rows, by id. ``gaps``
-    are those of the live lists. ``reached`` is the start up to which the window was read:
-    infinite for all of it, None if an error broke it off. ``since`` is where the first window
-    began, 0 if it showed all jobs there are.
+    tell what was left out. ``reached`` is the start up to which the window was read: infinite
+    for all of it, None if an error broke it off. ``since`` is where the first window began,
+    0 if it showed all jobs there are.
     """
 
     listed: Sequence[ListedJob] = ()
@@ -104,7 +104,7 @@ def merge(state: State, reading: Reading, *, overlap: float) -> tuple[State, Rou
     after = State(
         live={**_without(state.live, ended.keys() | gone.keys()), **_of(starts, sight.live)},
         ended={**state.ended, **_of(starts, sight.over.keys() - state.left.keys())},
-        left={**state.left, **_without(gone, state.ended)},
+        left={**state.left, **gone},
         others={**state.others, **reading.others, **_of(starts, sight.odd)},
         since=since,
         floor=max(state.floor, reading.since),
@@ -213,7 +213,7 @@ def _next_window(
         return reached, reached
     if not new:
         return state.since, state.newest
-    return max(state.floor, min(state.newest, max(new)) - overlap), max(new)
+    return min(state.newest, max(new)) - overlap, max(new)
 
 
 def _starts(rows: Mapping[str, ListedJob], unknown: float) -> dict[str, float]:
@@ -232,7 +232,7 @@ def _without(ids: Mapping[str, _T], dropped: Collection[str]) -> dict[str, _T]:
 
 
 def _bounded(state: State) -> State:
-    """Forget the oldest ids of what has become too much; their ends are not handed over again."""
+    """Forget the oldest ids of what is too much, and do not look at what is forgotten again."""
     ended, ended_floor = _latest_half(state.ended)
     left, left_floor = _latest_half(state.left)
     floor = max(state.floor, ended_floor, left_floor)

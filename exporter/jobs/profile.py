@@ -1,0 +1,83 @@
+"""How a watched run went: at which share of its work which share of its time had passed."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Final
+
+from .model import Job
+from .progress import subjob_ratio
+
+CELLS: Final = 32
+"""Equal shares of a run's work, of each of which its profile says when it was done."""
+_MOST_POINTS: Final = 2 * CELLS
+
+
+def achieved(job: Job) -> float:
+    """Return how many sub-jobs are done; each that runs counts with its ratio.
+
+    This measures the work of runs against each other: the same statement runs in the same
+    sub-jobs, while the number of their tasks follows the size of the data.
+    """
+    ratios = (subjob_ratio(sighting.subjob) or 0.0 for sighting in job.listed)
+    return len(job.gone.subjobs) + sum(ratios)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a run has achieved by when: pairs of Unix seconds and sub-jobs done, rising."""
+
+    points: tuple[tuple[float, float], ...] = ()
+
+    def seen(self, now: float, done: float) -> "Trace":
+        """Return the trace after an answer of ``now``: the same one if no more is done.
+
+        A trace that grows long loses every other point.
+        """
+        if self.points and done <= self.points[-1][1]:
+            return self
+        kept = self.points
+        if len(kept) >= _MOST_POINTS:
+            kept = (kept[0], *kept[1::2])
+        return Trace((*kept, (now, done)))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A run's course: ``work`` is the sub-jobs done at its end.
+
+    The nth byte of ``times`` is when the share n + 1 of CELLS of its work was done, in
+    255ths of its duration.
+    """
+
+    work: float
+    times: bytes
+
+    def bounds(self, done: float) -> tuple[float, float]:
+        """Return between which shares of its time the run had so many sub-jobs done."""
+        cell = min(int(done / self.work * CELLS + 1e-6), CELLS)
+        edges = (0, *self.times, 255)
+        return edges[cell] / 255, edges[cell + 1] / 255
+
+
+def profile(trace: Trace, *, start: float, end: float) -> Profile | None:
+    """Return how a finished run went from ``start`` to ``end`` (Unix seconds).
+
+    None of a run that nothing was seen of, or that had begun to work before it was watched.
+    """
+    duration = end - start
+    if not trace.points or duration <= 0:
+        return None
+    (first, before), (_, work) = trace.points[0], trace.points[-1]
+    if work <= 0 or (before > 0 and first - start > duration / CELLS):
+        return None
+    times = bytes(
+        round(255 * min(max(_when(trace, work * cell / CELLS) - start, 0) / duration, 1))
+        for cell in range(1, CELLS + 1)
+    )
+    return Profile(work, times)
+
+
+def _when(trace: Trace, done: float) -> float:
+    """Return when so much had been done."""
+    return trace.points[bisect_left(trace.points, done - 1e-9, key=itemgetter(1))][0]
