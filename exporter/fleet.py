@@ -85,6 +85,7 @@ class Fleet:
             settings.projects[name],
             poll=settings.poll,
             zones=settings.zones,
+            history=settings.history.enabled,
             tracker=self._tracker,
             telemetry=self._telemetry,
         )
@@ -106,7 +107,7 @@ class Fleet:
         unlisted = {"jobs": ()}
         before = self._settings.projects[name].model_copy(update=unlisted)
         after = settings.projects[name].model_copy(update=unlisted)
-        common = (self._settings.poll, self._settings.zones) == (settings.poll, settings.zones)
+        common = _common(self._settings) == _common(settings)
         return before != after or not common
 
     async def _halt(self, names: Iterable[str]) -> None:
@@ -120,3 +121,8 @@ class Fleet:
     def _list(self, project: str, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:
             self._tracker.register(Registration(job_id=job_id, project=project), Source.LISTED)
+
+
+def _common(settings: Settings) -> tuple[object, ...]:
+    """Return the settings that every watch is built from, beside its project."""
+    return settings.poll, settings.zones, settings.history

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
+from .jobs.forecast import Forecast
 from .jobs.model import Job, JobKey, ListedJob, Observation, Registration
 from .jobs.retention import Retention, evictable, leaving
 from .jobs.store import JobStore, describe, fold
@@ -99,6 +100,7 @@ class Tracker:
         self._delivered = delivered
         self._now = now
         self._monotonic = monotonic
+        self.forecast = Forecast()
         self._store = JobStore()
         self._entries: dict[JobKey, _Entry] = {}
         self._retired: dict[JobKey, set[Source]] = {}
@@ -187,7 +189,8 @@ class Tracker:
         job = self._store.get(key)
         if job is None:
             return None
-        return self._changed(job, fold(job, observation, now=self._now()))
+        now = self._now()
+        return self._changed(job, self.forecast.follow(fold(job, observation, now=now), now=now))
 
     def describe(self, key: JobKey, row: ListedJob) -> Job | None:
         """Fold in what the list API says; None if the job is watched no more."""
@@ -198,8 +201,12 @@ class Tracker:
         if entry.told and not over and job.ended is not None:
             return job  # an older picture, read before the end and handed over after it
         entry.told = entry.told or over
-        tagged = _tagged(describe(job, row, now=self._now()), row.details.tags, self._tags)
-        return self._changed(job, tagged)
+        self.forecast.identify(key, row)
+        now = self._now()
+        described = describe(job, row, now=now)
+        if described is not job:
+            described = self.forecast.follow(described, now=now)
+        return self._changed(job, _tagged(described, row.details.tags, self._tags))
 
     def settled(self, key: JobKey) -> bool:
         """Whether all that there is to learn of a job's end is known, and it is counted."""
@@ -258,6 +265,7 @@ class Tracker:
             return
         entry.counted = True
         entry.changed = self._monotonic()  # the counters are a part of what is to be seen
+        self.forecast.finish(job)
         details = job.details
         self._telemetry.ended(
             job.key.project,
@@ -289,6 +297,7 @@ class Tracker:
             _remember(self._gone, key)
         self._store.remove(key)
         self._exposition.drop(key)
+        self.forecast.forget(key)
         del self._entries[key]
         if (watcher := self._watchers.get(key.project)) is not None:
             watcher.cease(key)

@@ -10,6 +10,7 @@ from .connection import client, credentials, open_session
 from .dli.client import ENDPOINTS, Call
 from .dli.errors import REASONS
 from .finder import Finder
+from .historian import Historian
 from .metrics.telemetry import Telemetry
 from .poller import Poller
 from .settings import Project
@@ -32,6 +33,7 @@ class Watch:
         *,
         poll: Poll,
         zones: Mapping[str, int],
+        history: bool,
         tracker: Tracker,
         telemetry: Telemetry,
     ) -> None:
@@ -62,6 +64,7 @@ class Watch:
             monotonic=time.monotonic,
         )
         self._finder = self._find(troubles) if project.discovery.enabled else None
+        self._historian = self._read(troubles) if history else None
 
     def attach(self) -> None:
         """Take over the jobs of the project, and show its counters from the start."""
@@ -75,6 +78,8 @@ class Watch:
             tasks.create_task(self.poller.run())
             if self._finder is not None:
                 tasks.create_task(self._finder.run())
+            if self._historian is not None:
+                tasks.create_task(self._historian.run())
 
     async def once(self) -> None:
         """Look for jobs once, and ask once for every job whose end was not seen."""
@@ -91,24 +96,36 @@ class Watch:
         self._session.detach()
 
     def _find(self, troubles: Troubles) -> Finder:
+        return Finder(
+            self.name,
+            Discovery(self._client, self._filters()),
+            tracker=self._tracker,
+            poller=self.poller,
+            telemetry=self._telemetry,
+            troubles=troubles,
+            interval=self.project.discovery.interval,
+            now=time.time,
+        )
+
+    def _read(self, troubles: Troubles) -> Historian:
+        return Historian(
+            self.name,
+            self._client,
+            self._filters(),
+            forecast=self._tracker.forecast,
+            troubles=troubles,
+            requests_per_second=self.project.requests_per_second,
+        )
+
+    def _filters(self) -> Filters:
         wanted = self.project.discovery
-        filters = Filters(
+        return Filters(
             queues=wanted.queues,
             owner=wanted.owner,
             tags=wanted.tags,
             job_types=wanted.job_types,
             database=wanted.database,
             engine_types=wanted.engine_types,
-        )
-        return Finder(
-            self.name,
-            Discovery(self._client, filters),
-            tracker=self._tracker,
-            poller=self.poller,
-            telemetry=self._telemetry,
-            troubles=troubles,
-            interval=wanted.interval,
-            now=time.time,
         )
 
     def _called(self, call: Call) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from .model import Job
 from .progress import subjob_ratio
 
-CELLS: Final = 32
+CELLS: Final = 64
 """Equal shares of a run's work, of each of which its profile says when it was done."""
 _MOST_POINTS: Final = 2 * CELLS
 

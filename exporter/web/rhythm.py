@@ -1,0 +1,73 @@
+"""When a scraper comes again, learnt from when it came."""
+
+from itertools import accumulate, pairwise
+from statistics import median_low
+from typing import Final
+
+from ..jobs.schedule import Expected
+
+_REMEMBERED: Final = 8
+"""Scrapes that a rhythm is learnt from."""
+_JUDGES: Final = 3
+"""Newest gaps that say what the period is: most of them, so that one missed scrape is outvoted."""
+_TOLERANCE: Final = 0.1
+"""By this share of a period a scrape may be off the beat."""
+_LONGEST_GAP: Final = 4
+"""Periods after which a scraper that was not heard again has no rhythm any more."""
+_EARLY: Final = 0.005
+"""Seconds that a scrape may come before the earliest one on record."""
+
+
+class Rhythm:
+    """The scrapes of one scraper, as moments of one monotonic clock.
+
+    It is known once the two newest gaps agree, be it that a scrape between them was missed.
+    A scraper that restarts may come at another time of its period: what came before counts
+    no more, and the rhythm is known again after two gaps.
+    """
+
+    def __init__(self) -> None:
+        self._times: tuple[float, ...] = ()
+        self._ahead: Expected | None = None
+
+    def note(self, now: float) -> None:
+        """Note a scrape."""
+        self._times = (*self._times, now)[-_REMEMBERED:]
+        self._ahead = _expected(self._times)
+
+    def next(self, now: float) -> Expected | None:
+        """Return the first scrape expected after ``now``; None without a rhythm."""
+        ahead = self._ahead
+        if ahead is None or now - self._times[-1] > _LONGEST_GAP * ahead.period:
+            return None
+        missed = max(0.0, (now - ahead.at) // ahead.period + 1)
+        return Expected(ahead.at + missed * ahead.period, ahead.period)
+
+
+def _expected(times: tuple[float, ...]) -> Expected | None:
+    """Return the scrape after these, and the exact period, if the newest gaps agree."""
+    gaps = [after - before for before, after in pairwise(times)]
+    if len(gaps) < 2:
+        return None
+    rough = median_low(gaps[-_JUDGES:])
+    beats = _beats(gaps, rough)
+    if len(beats) < 2:
+        return None
+    known = times[-len(beats) - 1 :]
+    period = (known[-1] - known[0]) / sum(beats)
+    to_come = [*accumulate(reversed(beats), initial=1)]
+    earliest = min(
+        time + count * period for time, count in zip(reversed(known), to_come, strict=True)
+    )
+    return Expected(earliest - _EARLY, period)
+
+
+def _beats(gaps: list[float], period: float) -> list[int]:
+    """Return how many periods each gap is, from the last one that is none on."""
+    beats: list[int] = []
+    for gap in reversed(gaps):
+        count = round(gap / period) if period > 0 else 0
+        if not 1 <= count <= _LONGEST_GAP or abs(gap / period - count) > _TOLERANCE:
+            break
+        beats.insert(0, count)
+    return beats
