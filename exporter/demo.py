@@ -34,8 +34,15 @@ async def simulated(settings: SimulatorSettings) -> AsyncIterator[tuple[str, sim
 
 
 def connection(address: str, dli: simulator.Simulator) -> str:
-    """Return everything that is needed to connect, as settings that can be pasted."""
-    jobs = {project.id: dli.job_ids(project.id) for project in dli.projects}
+    """Return everything that is needed to connect, as settings that can be pasted.
+
+    Of the jobs only those that have not ended: there may be thousands in the list's past.
+    """
+    now = dli.now()
+    jobs = {
+        project.id: [job.id for job in dli.jobs(project.id) if job.state(now).end is None]
+        for project in dli.projects
+    }
     return simulator.settings_text(address, dli.projects, jobs)
 
 

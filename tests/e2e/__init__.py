@@ -1,0 +1,1 @@
+"""Proofs with real programs: started as an operator starts them, talked to over sockets."""
