@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format lock wheel clean
+.PHONY: help run setup test lint format eval lock wheel clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -31,6 +31,9 @@ lint: setup ## Check format, style, types and layers
 format: setup ## Write the code in its one format
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+eval: setup ## Say how far the progress shown is from the time really passed
+	$(BIN)/python -m tests.evaluation
 
 wheel: .venv/runtime.stamp ## Build the wheel into dist/
 	rm -rf dist

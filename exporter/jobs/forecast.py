@@ -1,6 +1,6 @@
 """What is expected of the jobs that are watched: each run is followed, and learnt from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .fingerprint import fingerprint
 from .history import History, Run, expect
@@ -14,7 +14,7 @@ class _Course:
 
     statement: str = ""
     began: float | None = None
-    trace: Trace = Trace()
+    trace: Trace = field(default_factory=Trace)
 
 
 class Forecast:

@@ -8,6 +8,7 @@ from typing import Final
 
 from .model import Job, JobStatus
 from .profile import Profile, achieved
+from .progress import expected_work, running
 
 RUNS: Final = 10
 """Runs of a statement that are remembered: the last ones."""
@@ -54,7 +55,12 @@ class History:
         return len(self._runs)
 
     def record(self, fingerprint: str, run: Run) -> None:
-        """Remember a run. One that is told again is the same run, and keeps its profile."""
+        """Remember a run. One that is told again is the same run, and keeps its profile.
+
+        A run that took no time teaches nothing and is left out.
+        """
+        if run.duration <= 0:
+            return
         known = {before.job_id: before for before in self._runs.get(fingerprint, ())}
         before = known.get(run.job_id)
         if before and run.profile is None:
@@ -100,34 +106,45 @@ def _final_ratio(job: Job, runs: Sequence[Run]) -> float | None:
 
 
 def _at_own_speed(job: Job, elapsed: float, now: float) -> float | None:
-    return now + elapsed * (1 - job.ratio) / job.ratio if job.ratio else None
+    """Return when the job ends if it goes on as it did; None before anything is done.
+
+    A task that runs is on average half done.
+    """
+    subjobs = [sighting.subjob for sighting in job.listed]
+    work = expected_work(subjobs, job.gone)
+    done = work[0] + sum(map(running, subjobs)) / 2 if work else 0.0
+    return now + elapsed * max(work[1] - done, 0.0) / done if work and done else None
 
 
 def _remaining(job: Job, runs: Sequence[Run], elapsed: float, duration: float) -> float:
     """Return the seconds to go.
 
-    Where earlier runs were watched, the share that is left by their profiles is left of the
-    usual duration, and the further this run is, the more its own pace counts.
+    Where earlier runs were watched, the share of time that is left by their profiles is left
+    of the usual duration; the further this run is, the more its own pace counts.
     """
     whole = _whole([run.duration for run in runs], elapsed)
     profiles = [run.profile for run in runs if run.profile]
     if not profiles:
         return whole - elapsed
-    done = achieved(job)
-    share = median(_within(elapsed / whole, p.bounds(done)) for p in profiles)
-    return (1 - share) * ((1 - share) * duration + elapsed)
+    done, clock = achieved(job), elapsed / whole
+    left = 1 - median(_passed(clock, *profile.bounds(done)) for profile in profiles)
+    return left * (left * duration + elapsed)
 
 
 def _whole(durations: Sequence[float], elapsed: float) -> float:
-    """Return how long a run takes that has taken so long already: see the longer ones.
+    """Return how long a run takes that has taken so long already: as the longer ones did.
 
     One that is later than all others is expected to get as late again.
     """
     longer = [duration for duration in durations if duration > elapsed]
-    return median(longer) if longer else elapsed + (elapsed - max(durations))
+    return median(longer) if longer else 2 * elapsed - max(durations)
 
 
-def _within(share: float, bounds: tuple[float, float]) -> float:
-    """Return the share of time by the clock, corrected where the work done contradicts."""
-    low, high = bounds
-    return min(max(share, low), high)
+def _passed(clock: float, low: float, high: float) -> float:
+    """Return the share of time that has passed in a run that did this work from low to high.
+
+    That is the middle of the two guesses: half way between them, and what the clock says as
+    far as they allow. A long task does not show in the work, and the clock is not always on
+    time.
+    """
+    return (min(max(clock, low), high) + (low + high) / 2) / 2

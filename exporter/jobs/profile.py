@@ -1,7 +1,9 @@
 """How a watched run went: at which share of its work which share of its time had passed."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import itemgetter
 from typing import Final
 
@@ -32,14 +34,25 @@ class Trace:
     def seen(self, now: float, done: float) -> "Trace":
         """Return the trace after an answer of ``now``: the same one if no more is done.
 
-        A trace that grows long loses every other point.
+        So it stays while the clock stands before its last point: it was set back.
         """
-        if self.points and done <= self.points[-1][1]:
+        if self.points and (now <= self.points[-1][0] or done <= self.points[-1][1]):
             return self
-        kept = self.points
-        if len(kept) >= _MOST_POINTS:
-            kept = (kept[0], *kept[1::2])
-        return Trace((*kept, (now, done)))
+        points = (*self.points, (now, done))
+        return Trace(points if len(points) <= _MOST_POINTS else _thinned(points))
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Leave out points whose neighbours are close in time: about half of a full trace.
+
+    The beginning and the end of a time without progress stay, and so do the trace's.
+    """
+    gap = 2 * (points[-1][0] - points[0][0]) / CELLS
+    kept = [points[0]]
+    for point, following in pairwise(points[1:]):
+        if following[0] - kept[-1][0] >= gap:
+            kept.append(point)
+    return (*kept, points[-1])
 
 
 @dataclass(frozen=True, slots=True)
