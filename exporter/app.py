@@ -5,7 +5,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -16,11 +16,12 @@ from aiohttp import web
 
 from .connection import StartError
 from .fleet import Fleet
-from .jobs.model import Job, JobKey, Registration
-from .jobs.retention import Retention, State, state
+from .jobs.model import JobKey, Registration
+from .jobs.retention import Retention
 from .logs import fields
 from .metrics.catalogue import job_families
-from .metrics.exposition import Exposition, SubJobs
+from .metrics.exposition import Exposition, Snapshot
+from .metrics.rendering import SubJobs
 from .metrics.telemetry import Telemetry
 from .settings import Settings, SettingsError, require_project
 from .sources.directory import Directory
@@ -79,15 +80,20 @@ class Exporter:
         self._load = load
         self._scrapers = Scrapers()
         self._scraped = asyncio.Event()
+        self._ripe = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._stopping = False
         self._exposition = Exposition(
             job_families(settings.tags.labels),
             subjobs=SubJobs(settings.subjobs),
             subjobs_per_job=settings.limits.subjobs_per_job,
+            ripe=self._ripe.set,
         )
         self._telemetry = Telemetry(
-            jobs=self._states, series=lambda: self._exposition.series, now=time.time
+            jobs=lambda: self._tracker.jobs(),
+            delivered=lambda job: self._tracker.delivered(job),
+            series=lambda: self._exposition.series,
+            now=time.time,
         )
         self._telemetry.build(
             version=VERSION,
@@ -106,7 +112,12 @@ class Exporter:
             now=time.time,
             monotonic=time.monotonic,
         )
-        self._fleet = Fleet(settings, tracker=self._tracker, telemetry=self._telemetry)
+        self._fleet = Fleet(
+            settings,
+            tracker=self._tracker,
+            telemetry=self._telemetry,
+            expected=self._scrapers.next_expected,
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -123,6 +134,7 @@ class Exporter:
             aside = [
                 group.create_task(self._reload_when_told(orders, group)),
                 group.create_task(self._retire()),
+                group.create_task(self._compress()),
             ]
             if self._settings.jobs_dir is not None:
                 aside.append(group.create_task(self._scan(self._settings.jobs_dir)))
@@ -141,11 +153,11 @@ class Exporter:
             for watch in self._fleet:
                 group.create_task(watch.once())
 
-    def exposition(self, chosen: Format) -> Iterator[bytes]:
-        """Yield everything that is exposed."""
-        yield from self._exposition.pieces()
+    def exposition(self, chosen: Format) -> Snapshot:
+        """Return everything that is exposed now."""
         openmetrics = chosen is Format.OPENMETRICS
-        yield self._telemetry.openmetrics() if openmetrics else self._telemetry.text()
+        own = self._telemetry.openmetrics() if openmetrics else self._telemetry.text()
+        return self._exposition.snapshot(own)
 
     async def _linger(self, orders: Orders) -> None:
         """Stay until every scraper has seen the final picture, for so long as is allowed."""
@@ -198,10 +210,19 @@ class Exporter:
             await asyncio.sleep(_SCAN_INTERVAL)
 
     async def _retire(self) -> None:
-        """Let go of jobs whose time is over."""
+        """Let go of jobs whose time is over, and take on those that waited for room."""
         while True:
             self._tracker.retire()
+            self._fleet.list_again()
             await asyncio.sleep(_RETIRE_INTERVAL)
+
+    async def _compress(self) -> None:
+        """Compress what has changed before somebody scrapes it."""
+        while True:
+            await self._ripe.wait()
+            self._ripe.clear()
+            for _ in self._exposition.compress():
+                await asyncio.sleep(0)
 
     async def _reload_when_told(self, orders: Orders, group: asyncio.TaskGroup) -> None:
         while True:
@@ -306,9 +327,6 @@ class Exporter:
         self._telemetry.rejected(rejection.reason)
         log.warning("registration rejected", extra=fields(error=rejection.message))
 
-    def _states(self) -> Iterator[tuple[Job, State]]:
-        return ((job, state(job, delivered=self._tracker.delivered)) for job in self._tracker)
-
 
 def _retention(settings: Settings) -> Retention:
     return Retention(settings.retention.finished, settings.retention.unscraped)
@@ -339,4 +357,4 @@ async def once(settings: Settings) -> bytes:
         await exporter.once()
     finally:
         await exporter.close()
-    return b"".join(exporter.exposition(Format.TEXT))
+    return b"".join(exporter.exposition(Format.TEXT).plain())

@@ -8,6 +8,7 @@ from .connection import StartError, client, credentials, open_session
 from .dli.client import Call
 from .dli.errors import DliError
 from .dli.queries import JobsQuery
+from .jobs.model import JobStatus
 from .settings import Project, Settings
 
 _NOTABLE_SKEW: Final = 60.0
@@ -18,7 +19,8 @@ _NOTABLE_SKEW: Final = 60.0
 class Verdict:
     """What was learnt about a project; ``error`` is what does not work, None if all does.
 
-    ``skew`` is how many seconds the clock here is ahead of the API's.
+    ``job`` was asked for last, if any was, and has that ``status``. ``skew`` is how many seconds
+    the clock here is ahead of the API's.
     """
 
     project: str
@@ -26,13 +28,17 @@ class Verdict:
     provider: str
     jobs: int | None = None
     job: str | None = None
+    status: JobStatus | None = None
     skew: float | None = None
     error: DliError | StartError | None = None
 
     def __str__(self) -> str:
         """Say it in one line."""
         if isinstance(self.error, DliError):
-            return f"{self.project}: failed ({self.error.reason}): {self.error}{self._clock()}"
+            about = "" if self.job is None else f"job {self.job}: "
+            return (
+                f"{self.project}: failed ({self.error.reason}): {about}{self.error}{self._clock()}"
+            )
         if self.error is not None:
             return f"{self.project}: failed: {self.error}"
         return f"{self.project}: ok: {'; '.join(self._facts())}{self._clock()}"
@@ -41,7 +47,7 @@ class Verdict:
         yield f"{self.endpoint} accepts the credentials ({self.provider})"
         yield f"{'some' if self.jobs is None else self.jobs} jobs in the project's list"
         if self.job is not None:
-            yield f"job {self.job}"
+            yield f"job {self.job} is {self.status}"
 
     def _clock(self) -> str:
         if self.skew is None or abs(self.skew) < _NOTABLE_SKEW:
@@ -78,8 +84,9 @@ async def _look(name: str, project: Project, settings: Settings) -> Verdict:
             page = await asked.jobs(JobsQuery(page_size=1))
             verdict = replace(verdict, jobs=page.count)
             for job_id in project.jobs[:1]:
+                verdict = replace(verdict, job=job_id)
                 answer = await asked.progress(job_id)
-                verdict = replace(verdict, job=f"{job_id} is {answer.observation.status}")
+                verdict = replace(verdict, status=answer.observation.status)
         except DliError as error:
             verdict = replace(verdict, error=error)
     skews = [call.skew for call in calls if call.skew is not None]

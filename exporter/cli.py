@@ -1,5 +1,6 @@
 """The command line."""
 
+import argparse
 import asyncio
 import logging
 import os
@@ -10,9 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from . import app, register
+from . import app
 from .app import Orders
-from .check import check
 from .connection import StartError
 from .logs import fields, setup
 from .metrics.catalogue import table
@@ -68,6 +68,8 @@ async def _simulate(settings: Settings, _: Load) -> int:
 
 
 async def _check(settings: Settings, _: Load) -> int:
+    from .check import check  # here, as above
+
     require_project(settings)
     verdicts = await check(settings)
     _show("\n".join(map(str, verdicts)))
@@ -116,6 +118,8 @@ def run(argv: Sequence[str]) -> int:
     if word not in COMMANDS or not COMMANDS[word].lasting:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if word == _REGISTER:
+        from . import register  # here, as above
+
         return register.main(flags, os.environ, time.time())
     if word not in COMMANDS:
         allowed = ", ".join((*COMMANDS, _REGISTER))
@@ -127,8 +131,7 @@ def run(argv: Sequence[str]) -> int:
         return load(flags_given, os.environ, projects=not command.simulated)
 
     try:
-        parser = FlagParser("dli-exporter", "Prometheus exporter for DLI job progress.", _USAGE)
-        flags_given = parser.parse(flags)
+        flags_given = _parsed(flags)
         settings = again()
         setup(settings.log.level, settings.log.format, sys.stderr)
         return asyncio.run(_alone(command.run(settings, again)))
@@ -144,6 +147,13 @@ def _command(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
     if argv and not argv[0].startswith("-"):
         return argv[0], argv[1:]
     return "serve", argv
+
+
+def _parsed(flags: Sequence[str]) -> argparse.Namespace:
+    if not flags:  # as in most containers: making the parser takes 20 ms
+        return argparse.Namespace()
+    about = "Prometheus exporter for DLI job progress."
+    return FlagParser("dli-exporter", about, _USAGE).parse(flags)
 
 
 def _refuse(*lines: str) -> int:

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 _SUBJECT: Final = "discovery"
 """Whose troubles these are: the list may be forbidden, and progress not."""
+_AT_ONCE: Final = 100
+"""Rows that are taken up at once: thousands of them would hold up a scrape for seconds."""
 
 
 class Finder:
@@ -63,8 +65,10 @@ class Finder:
             self._tell_truncated(found.truncated)
         ended = [row.job_id for row in found.ended]
         unseen = [key for key in map(self._key, (*found.left, *ended)) if self._runs(key)]
-        for row in (*found.live, *found.ended):
+        for number, row in enumerate((*found.live, *found.ended), 1):
             self._watch(row)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
         self._poller.hasten(unseen)
 
     def _watch(self, row: ListedJob) -> None:

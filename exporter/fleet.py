@@ -1,9 +1,10 @@
 """The projects under watch, as the settings name them: opened, started, changed and closed."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from .jobs.model import JobKey, Registration
+from .jobs.schedule import Expected
 from .metrics.telemetry import Telemetry
 from .settings import Settings
 from .tracker import Source, Tracker
@@ -13,8 +14,19 @@ from .watch import Watch
 class Fleet:
     """A watch for each project; it owns their tasks and connections."""
 
-    def __init__(self, settings: Settings, *, tracker: Tracker, telemetry: Telemetry) -> None:
-        """Open the connections that the settings ask for; StartError if that fails."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        tracker: Tracker,
+        telemetry: Telemetry,
+        expected: Callable[[float], Expected | None] = lambda now: None,
+    ) -> None:
+        """Open the connections that the settings ask for; StartError if that fails.
+
+        ``expected`` tells which scrape comes next after a moment of the monotonic clock.
+        """
+        self._expected = expected
         self._tracker = tracker
         self._telemetry = telemetry
         self._settings = settings
@@ -44,6 +56,14 @@ class Fleet:
         """Let every watch run in a task of the group."""
         for watch in self:
             self._tasks[watch.name] = group.create_task(watch.run())
+
+    def list_again(self) -> None:
+        """Register the listed jobs for which there was no room, as far as there is some now."""
+        for watch in self:
+            for job_id in self._settings.projects[watch.name].jobs:
+                known = JobKey(watch.name, job_id) in self._tracker
+                if not known and not self._list_one(watch.name, job_id):
+                    return
 
     async def adopt(self, settings: Settings, group: asyncio.TaskGroup) -> None:
         """Change to other settings; StartError, and nothing has changed, if that fails.
@@ -86,6 +106,7 @@ class Fleet:
             poll=settings.poll,
             zones=settings.zones,
             history=settings.history.enabled,
+            expected=self._expected,
             tracker=self._tracker,
             telemetry=self._telemetry,
         )
@@ -120,7 +141,11 @@ class Fleet:
 
     def _list(self, project: str, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:
-            self._tracker.register(Registration(job_id=job_id, project=project), Source.LISTED)
+            self._list_one(project, job_id)
+
+    def _list_one(self, project: str, job_id: str) -> bool:
+        registration = Registration(job_id=job_id, project=project)
+        return self._tracker.register(registration, Source.LISTED) is None
 
 
 def _common(settings: Settings) -> tuple[object, ...]:

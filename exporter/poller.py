@@ -2,17 +2,15 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from .dli.client import DliClient
 from .dli.errors import DliError, JobExpired, JobNotFound
 from .dli.schema import Answer
 from .jobs.model import Job, JobKey, JobStatus
-from .jobs.schedule import Turn, plan
+from .jobs.schedule import Expected, Schedule, Stage
 from .logs import fields
 from .metrics.telemetry import DropReason, Telemetry
 from .tracker import Tracker
@@ -30,7 +28,8 @@ class Poller:
 
     It owns the requests under way: whoever ends ``run`` ends them. ``now`` is the wall clock
     (Unix seconds), ``monotonic`` the clock that waiting is measured with. At most
-    ``concurrency`` jobs are asked for at a time, each once in ``interval`` seconds.
+    ``concurrency`` jobs are asked for at a time, each once before the scrape that ``expected``
+    tells of (at a moment of ``monotonic``), or once in ``interval`` seconds if it knows of none.
     """
 
     def __init__(
@@ -45,6 +44,7 @@ class Poller:
         concurrency: int,
         now: Callable[[], float],
         monotonic: Callable[[], float],
+        expected: Callable[[float], Expected | None] = lambda now: None,
     ) -> None:
         self._project = project
         self._client = client
@@ -55,10 +55,10 @@ class Poller:
         self._concurrency = concurrency
         self._now = now
         self._monotonic = monotonic
-        self._turns: dict[JobKey, Turn] = {}
-        self._due: deque[JobKey] = deque()
-        self._unplanned = True
-        self._asking: set[JobKey] = set()
+        self._expected = expected
+        self._schedule = Schedule(interval)
+        self._boarding: JobKey | None = None
+        self._out = 0
         self._looked_up: set[JobKey] = set()
         self._words: set[str] = set()
         self._woken = asyncio.Event()
@@ -68,7 +68,7 @@ class Poller:
     @property
     def ready(self) -> bool:
         """Whether a first poll has finished, well or not; with no job there is none to wait for."""
-        return self._polls > 0 or not self._turns
+        return self._polls > 0 or not len(self._schedule)
 
     @property
     def beat(self) -> float:
@@ -77,29 +77,20 @@ class Poller:
 
     def begin(self, key: JobKey) -> None:
         """Ask for a job from now on, and at once; one that has ended already has told all."""
-        if key not in self._turns:
-            job = self._tracker.get(key)
-            over = job is not None and job.ended is not None and self._tracker.settled(key)
-            now = self._monotonic()
-            self._turns[key] = Turn(key, asked=now, ended=now - 1) if over else Turn(key)
-            self._replan()
+        self._schedule.add(key, over=self._has_told_all(key))
+        self._woken.set()
 
     def cease(self, key: JobKey) -> None:
         """Ask for a job no more."""
-        self._turns.pop(key, None)
+        self._schedule.remove(key)
         self._looked_up.discard(key)
         self._troubles.forget(key)
 
     def hasten(self, keys: Iterable[JobKey]) -> None:
         """Ask for jobs at once: they seem to have ended."""
         for key in keys:
-            if key in self._turns:
-                self._turns[key] = Turn(key)
-                self._replan()
-
-    def _replan(self) -> None:
-        self._unplanned = True
-        self._woken.set()
+            self._schedule.hasten(key)
+            self._woken.set()
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -107,12 +98,7 @@ class Poller:
             while True:
                 self._woken.clear()
                 self._beat = self._monotonic()
-                wait = self._plan()
-                while self._due and len(self._asking) < self._concurrency:
-                    key = self._due.popleft()
-                    if key in self._turns:
-                        self._asking.add(key)
-                        polls.create_task(self._poll(key))
+                wait = self._next(polls)
                 with suppress(TimeoutError):
                     # Not wait_for: Python 3.11's loses a cancellation that comes with the event.
                     async with asyncio.timeout(wait):
@@ -127,43 +113,63 @@ class Poller:
                 await self._poll(key)
 
         async with asyncio.TaskGroup() as polls:
-            for key in self._turns:
-                if not self._done(key):
+            for key in self._schedule.pending():
+                if not self._has_told_all(key):
                     polls.create_task(poll(key))
 
-    def _plan(self) -> float:
-        """See to it that the due jobs are in line, and return how long to wait for more.
+    def _has_told_all(self, key: JobKey) -> bool:
+        job = self._tracker.get(key)
+        return job is not None and job.ended is not None and self._tracker.settled(key)
 
-        A line that stands is kept, or every answer would cost a look at all jobs.
+    def _next(self, polls: asyncio.TaskGroup) -> float:
+        """Begin to ask the next job, if one is due; return how long to wait for another.
+
+        Only one at a time stands in line for the quota: who is asked is decided late, when new
+        jobs and failures are known.
         """
-        if self._due and not self._unplanned:
+        if self._boarding is not None or self._out >= self._concurrency:
             return self._interval
-        idle = (turn for key, turn in self._turns.items() if key not in self._asking)
-        scheduled = plan(idle, now=self._monotonic(), interval=self._interval)
-        self._due, self._unplanned = deque(scheduled.due), False
-        return scheduled.wait
+        now = self._monotonic()
+        limit, expected = self._client.requests_per_second_limit, self._expected(now)
+        self._boarding = self._schedule.take(now, limit=limit, expected=expected)
+        if self._boarding is None:
+            return self._schedule.wait(now, limit=limit, expected=expected)
+        polls.create_task(self._poll(self._boarding))
+        return self._interval
 
     async def _poll(self, key: JobKey) -> None:
+        self._out += 1
         try:
-            if key in self._turns:  # it may have left while it stood in line
-                self._turns[key] = replace(self._turns[key], asked=self._monotonic())
+            if key in self._schedule:  # it may have left while it stood in line
                 await self._ask(key)
         except DliError as error:
+            self._schedule.failed(key, self._monotonic())
             self._troubles.failed(error, key)
         finally:
+            self._out -= 1
             self._polls += 1
-            self._asking.discard(key)
+            if self._boarding == key:
+                self._boarding = None
             self._woken.set()
-        if self._done(key):
+        if self._schedule.over(key):
             self._tracker.settle(key)
             self._troubles.forget(key)
 
     async def _ask(self, key: JobKey) -> None:
+        left = self._monotonic()
+
+        def departed() -> None:
+            nonlocal left
+            left = self._monotonic()
+            self._boarding = None
+            self._woken.set()
+
         try:
-            answer = await self._client.progress(key.job_id)
+            answer = await self._client.progress(key.job_id, departed)
         except (JobNotFound, JobExpired) as error:
             await self._confirm(key, error)
             return
+        self._schedule.lasted(self._monotonic() - left)
         job = self._answered(key, answer)
         if job is not None and self._lacks_details(job):
             self._looked_up.add(key)
@@ -176,7 +182,7 @@ class Poller:
         if job is None:
             return None
         self._meet(answer.status_word, job.status)
-        self._note(job)
+        self._schedule.answered(key, self._monotonic(), _stage(job))
         return job
 
     def _lacks_details(self, job: Job) -> bool:
@@ -208,23 +214,13 @@ class Poller:
             expired = isinstance(error, JobExpired)
             self._tracker.drop(key, DropReason.EXPIRED if expired else DropReason.NOT_FOUND)
         else:
-            if (job := self._tracker.describe(key, row)) is not None:
-                self._note(job)
+            self._tracker.describe(key, row)
             self._troubles.failed(error, key)
-
-    def _note(self, job: Job) -> None:
-        """Note when a job was seen to end, or that it runs, unless it has left meanwhile."""
-        turn = self._turns.get(job.key)
-        if turn is not None and (turn.ended is None) is not (job.ended is None):
-            ended = None if job.ended is None else self._monotonic()
-            self._turns[job.key] = replace(turn, ended=ended)
-
-    def _done(self, key: JobKey) -> bool:
-        """Whether nothing more is asked of a job: it has left, or told all after its end."""
-        turn = self._turns.get(key)
-        if turn is None:
-            return True
-        return turn.ended is not None and turn.asked is not None and turn.asked > turn.ended
+        job = self._tracker.get(key)
+        if job is not None and job.ended is not None:
+            self._schedule.answered(key, self._monotonic(), Stage.ENDED)
+        else:
+            self._schedule.failed(key, self._monotonic())
 
     def _meet(self, word: str, status: JobStatus | None) -> None:
         """Log a status word that is not DLI's, once: it shows as UNKNOWN."""
@@ -232,3 +228,9 @@ class Poller:
         if status is JobStatus.UNKNOWN and new:
             self._words.add(word)
             log.info("unknown job status", extra=fields(project=self._project, word=word))
+
+
+def _stage(job: Job) -> Stage:
+    if job.ended is not None:
+        return Stage.ENDED
+    return Stage.LAUNCHING if job.status is JobStatus.LAUNCHING else Stage.RUNNING

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import inf
 from typing import Final, Protocol
 
 from .jobs.forecast import Forecast
@@ -107,10 +108,15 @@ class Tracker:
         self._gone: dict[JobKey, None] = {}
         self._refused: dict[JobKey, None] = {}
         self._watchers: dict[str, Watcher] = {}
+        self._unseen = -inf
 
     def __iter__(self) -> Iterator[Job]:
         """Iterate over a snapshot of the jobs."""
         return iter(self._store)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return all jobs: the same value until one changes."""
+        return self._store.snapshot()
 
     def __contains__(self, key: JobKey) -> bool:
         return key in self._store
@@ -228,13 +234,17 @@ class Tracker:
         self._telemetry.dropped(key.project, reason)
         log.warning("job dropped", extra=fields(**identity(key), reason=reason))
 
-    def retire(self) -> None:
-        """Let go of the jobs whose end was seen long enough, and by every scraper."""
+    def retire(self) -> bool:
+        """Let go of the jobs whose end was seen long enough, and by every scraper.
+
+        Return whether that made room.
+        """
         gone = leaving(
             self._store, delivered=self._final, retention=self.retention, now=self._now()
         )
         for job in gone:
             self._retire(job.key, unscraped=job.unscraped)
+        return bool(gone)
 
     def delivered(self, job: Job) -> bool:
         """Whether every scraper has seen a job as it is now."""
@@ -323,10 +333,20 @@ class Tracker:
         crowded = len(self._store) >= self.limits.jobs
         if not crowded and self._exposition.series < self.limits.series:
             return None
-        for key in evictable(self._store, delivered=self._final):
-            self._retire(key, unscraped=False)
-            return None
+        if self._delivered(self._unseen):
+            for key in evictable(self._store, delivered=self._final):
+                self._retire(key, unscraped=False)
+                return None
+            self._unseen = self._earliest_end()
         return DropReason.JOB_LIMIT if crowded else DropReason.SERIES_LIMIT
+
+    def _earliest_end(self) -> float:
+        """Return since when there is an end that may be seen next.
+
+        Until then nobody can leave, and to refuse thousands of jobs in a row costs little.
+        """
+        ends = (entry.changed for entry in self._entries.values() if entry.counted)
+        return min(ends, default=self._monotonic())
 
     def _refuse(self, key: JobKey, reason: DropReason) -> None:
         """Count a refused job once, however often it is found, and log the first of many."""

@@ -51,7 +51,7 @@ class Troubles:
 
     def limping(self, what: str, error: DliError) -> None:
         """Hear that something failed that the exporter can do without."""
-        self._begin(what, error, whole=False)
+        self._begin(what, error, whole=error.scope is Scope.PROJECT)
 
     def works(self, what: str) -> None:
         """Hear that it does not fail, or no longer."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Final
 
@@ -11,6 +11,7 @@ from .dli.client import ENDPOINTS, Call
 from .dli.errors import REASONS
 from .finder import Finder
 from .historian import Historian
+from .jobs.schedule import Expected
 from .metrics.telemetry import Telemetry
 from .poller import Poller
 from .settings import Project
@@ -34,6 +35,7 @@ class Watch:
         poll: Poll,
         zones: Mapping[str, int],
         history: bool,
+        expected: Callable[[float], Expected | None],
         tracker: Tracker,
         telemetry: Telemetry,
     ) -> None:
@@ -62,6 +64,7 @@ class Watch:
             concurrency=ceil(project.requests_per_second * _LONGEST_CALL) + 1,
             now=time.time,
             monotonic=time.monotonic,
+            expected=expected if poll.align_to_scrapes else lambda now: None,
         )
         self._finder = self._find(troubles) if project.discovery.enabled else None
         self._historian = self._read(troubles) if history else None

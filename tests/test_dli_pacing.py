@@ -51,14 +51,14 @@ def test_a_refusal_pauses_and_cuts() -> None:
     bucket.throttled(1.0, 7.0)
     assert bucket.take(7.9) == pytest.approx(0.1)
     assert bucket.take(8.0) == 0.0
-    assert bucket.limit == pytest.approx(7)
+    assert bucket.limit == pytest.approx(8.5)
 
 
 def test_refusals_of_calls_that_were_out_together_cut_once() -> None:
     bucket = Bucket(10)
     for _ in range(20):
         bucket.throttled(1.0, 2.0)
-    assert bucket.limit == pytest.approx(7)
+    assert bucket.limit == pytest.approx(8.5)
 
 
 def test_a_longer_pause_is_not_shortened() -> None:
@@ -90,12 +90,36 @@ def test_refused_for_ever_calls_hardly_ever_and_never_stops() -> None:
 def test_successes_bring_the_setting_back_and_no_more() -> None:
     bucket = Bucket(10)
     bucket.throttled(0.0, 1.0)
-    for _ in range(29):
+    for _ in range(149):
         bucket.succeeded()
-    assert bucket.limit == pytest.approx(9.9)
+    assert bucket.limit == pytest.approx(9.99)
     for _ in range(5):
         bucket.succeeded()
     assert bucket.limit == 10
+
+
+def test_half_of_what_was_possible_is_back_at_once_when_refusals_end() -> None:
+    bucket, now = Bucket(10), 0.0
+    for _ in range(100):
+        bucket.throttled(now, 0.0)
+        now += 61
+    assert bucket.limit < 0.02
+    for _ in range(10):
+        bucket.succeeded()
+    assert 5 <= bucket.limit < 5.1
+
+
+def test_a_quota_named_by_the_gateway_is_approached_in_small_steps_only() -> None:
+    bucket = Bucket(10)
+    bucket.throttled(0.0, 1.0, limit=1.0)
+    bucket.succeeded()
+    assert bucket.limit == pytest.approx(1.01)
+
+
+def test_a_pause_gives_no_credit() -> None:
+    bucket = Bucket(5)
+    bucket.take(0.0)
+    assert departures(bucket, start=1.0, until=1.39) == pytest.approx([1.0, 1.2])
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,12 @@ from exporter.jobs.progress import (
     advanced,
     done,
     expected_end,
+    expected_work,
     filled,
     gone,
     job_ratio,
     known_work,
+    running,
     sighted,
     subjob_ratio,
     work,
@@ -40,9 +42,16 @@ def subjob(
     indices: int | None = 0,
     completed: int | None = None,
     skipped: int | None = 0,
+    stages: int | None = 1,
+    active: int | None = None,
 ) -> SubJob:
     counts = Counts(
-        tasks=tasks, indices_completed=indices, tasks_completed=completed, tasks_skipped=skipped
+        tasks=tasks,
+        tasks_active=active,
+        indices_completed=indices,
+        tasks_completed=completed,
+        tasks_skipped=skipped,
+        stages=stages,
     )
     return SubJob(id=id_, status=status, counts=counts)
 
@@ -125,13 +134,97 @@ def test_a_failure_stays_undone_when_it_is_listed_no_more() -> None:
 
 
 def test_work_is_not_known_before_any_subjob() -> None:
-    assert known_work([], Gone()) is None
+    assert known_work([], Gone()) is expected_work([], Gone()) is None
+
+
+def ended(id_: int, tasks: int, executed: int, *, stages: int = 2) -> SubJob:
+    status = SubJobStatus.SUCCEEDED
+    skipped = tasks - executed
+    return subjob(id_, status, tasks=tasks, indices=executed, skipped=skipped, stages=stages)
 
 
 @pytest.mark.parametrize(
-    ("status", "known", "previous", "ratio"),
+    ("listed", "work"),
     [
-        pytest.param(JobStatus.RUNNING, (30, 40), None, 0.75, id="work done over work known"),
+        pytest.param([subjob(indices=239, tasks=240)], (239, 240), id="one: what is known"),
+        pytest.param([subjob(indices=5, stages=3)], (5, 100), id="one of several stages: the same"),
+        pytest.param([subjob(tasks=None)], None, id="size not known"),
+        pytest.param([subjob(tasks=0)], None, id="no tasks"),
+        pytest.param(
+            [ended(0, 30, 30), subjob(1, tasks=20, indices=5)],
+            (35, 70),
+            id="one more of the lower median",
+        ),
+        pytest.param(
+            [subjob(0, tasks=30), subjob(1, tasks=20), subjob(2, tasks=10)],
+            (0, 80),
+            id="one more of the median size",
+        ),
+        pytest.param(
+            [subjob(0, tasks=30), subjob(1, tasks=0)], (0, 30), id="one without tasks is none"
+        ),
+        pytest.param(
+            [ended(0, 2, 2), ended(1, 2, 2), subjob(2, tasks=100)],
+            (4, 106),
+            id="a large one after small ones is the last large one",
+        ),
+        pytest.param(
+            [ended(0, 20, 5), subjob(1, tasks=40, indices=4, stages=2)],
+            (9, 20),
+            id="a quarter executed, a quarter expected, and one more",
+        ),
+        pytest.param(
+            [ended(0, 20, 5), subjob(1, tasks=40, indices=4, stages=1)],
+            (9, 50),
+            id="a single stage is never skipped",
+        ),
+        pytest.param(
+            [ended(0, 20, 20, stages=1), subjob(1, tasks=40, stages=2)],
+            (20, 80),
+            id="single stages teach nothing about skipping",
+        ),
+        pytest.param(
+            [ended(0, 20, 5), subjob(1, tasks=40, indices=15, stages=2)],
+            (20, 25),
+            id="never less than what is done",
+        ),
+        pytest.param(
+            [ended(0, 20, 5), subjob(1, SubJobStatus.FAILED, tasks=40, indices=4, stages=2)],
+            (9, 50),
+            id="a failure leaves the rest undone",
+        ),
+    ],
+)
+def test_expected_work(listed: list[SubJob], work: tuple[float, float] | None) -> None:
+    assert expected_work(listed, Gone()) == work
+
+
+def test_subjobs_listed_no_more_count_and_teach_as_before() -> None:
+    seen = [ended(0, 20, 5), ended(1, 30, 10), subjob(2, tasks=40, indices=4, stages=2)]
+    left = gone({0: seen[0], 1: seen[1]})
+    assert expected_work(seen[2:], left) == expected_work(seen, Gone()) == (19, 37)
+    assert expected_work([], left) == (15, 20)
+
+
+@pytest.mark.parametrize(
+    ("value", "tasks"),
+    [
+        pytest.param(subjob(active=4), 4, id="those active"),
+        pytest.param(subjob(active=4, indices=98), 2, id="no more than are left"),
+        pytest.param(subjob(active=4, indices=120), 0, id="none left"),
+        pytest.param(subjob(active=None), 0, id="not told"),
+        pytest.param(subjob(active=4, tasks=None), 0, id="size not known"),
+        pytest.param(subjob(active=4, status=SubJobStatus.SUCCEEDED), 0, id="ended"),
+    ],
+)
+def test_running_tasks(value: SubJob, tasks: int) -> None:
+    assert running(value) == tasks
+
+
+@pytest.mark.parametrize(
+    ("status", "work", "previous", "ratio"),
+    [
+        pytest.param(JobStatus.RUNNING, (30, 40), None, 0.75, id="work done over work expected"),
         pytest.param(JobStatus.RUNNING, (30, 80), 0.75, 0.375, id="falls when work grows"),
         pytest.param(JobStatus.FINISHED, (30, 40), 0.75, 1.0, id="finished is 1"),
         pytest.param(JobStatus.FINISHED, None, None, 1.0, id="finished unseen is 1"),
@@ -140,14 +233,13 @@ def test_work_is_not_known_before_any_subjob() -> None:
         pytest.param(JobStatus.LAUNCHING, None, None, 0.0, id="launching: nothing has run"),
         pytest.param(JobStatus.RUNNING, None, None, None, id="running, nothing known"),
         pytest.param(JobStatus.RUNNING, None, 0.0, 0.0, id="running after a seen launch"),
-        pytest.param(JobStatus.RUNNING, (0, 0), None, None, id="only sub-jobs without tasks"),
         pytest.param(JobStatus.UNKNOWN, (1, 2), None, 0.5, id="unknown words go on"),
     ],
 )
 def test_job_ratio(
-    status: JobStatus, known: tuple[int, int] | None, previous: float | None, ratio: float | None
+    status: JobStatus, work: tuple[float, float] | None, previous: float | None, ratio: float | None
 ) -> None:
-    assert job_ratio(status, known, previous) == ratio
+    assert job_ratio(status, work, previous) == ratio
 
 
 def test_nothing_of_a_subjob_listed_no_more_is_active() -> None:

@@ -1,36 +1,263 @@
-"""Whom to ask next."""
+"""Whom to ask next, and when."""
+
+from collections.abc import Iterator
+from time import process_time
 
 import pytest
 
 from exporter.jobs.model import JobKey
-from exporter.jobs.schedule import Plan, Turn, plan
+from exporter.jobs.schedule import Expected, Schedule, Stage
 
-A, B, C = (JobKey("prod", name) for name in "abc")
-
-
-def test_the_longest_waiting_job_comes_first() -> None:
-    turns = [Turn(A, asked=20.0), Turn(B), Turn(C, asked=10.0)]
-    assert plan(turns, now=40.0, interval=15.0) == Plan((B, C, A), 15.0)
+A, B, C, D = (JobKey("prod", name) for name in "abcd")
+INTERVAL = 15.0
 
 
-def test_the_wait_ends_when_the_next_job_is_due() -> None:
-    assert plan([Turn(A, asked=20.0), Turn(B, asked=22.0)], now=30.0, interval=15.0).wait == 5.0
+class Asked:
+    """A schedule, and what is the same in every call of a test."""
+
+    def __init__(self, *jobs: JobKey, limit: float = 10.0) -> None:
+        self.schedule = Schedule(INTERVAL)
+        self.limit = limit
+        self.expected: Expected | None = None
+        for job in jobs:
+            self.schedule.add(job)
+
+    def take(self, now: float) -> JobKey | None:
+        return self.schedule.take(now, limit=self.limit, expected=self.expected)
+
+    def all(self, now: float) -> list[JobKey]:
+        """Take everybody who is due at a moment."""
+        return list(self._due(now))
+
+    def _due(self, now: float) -> Iterator[JobKey]:
+        while (key := self.take(now)) is not None:
+            yield key
+
+    def wait(self, now: float) -> float:
+        return self.schedule.wait(now, limit=self.limit, expected=self.expected)
+
+    def answer(self, now: float, *keys: JobKey, stage: Stage = Stage.RUNNING) -> None:
+        """Let jobs be asked and answer, one after the other in no time."""
+        for _ in keys:
+            assert self.take(now) in keys
+        for key in keys:
+            self.schedule.answered(key, now, stage)
 
 
-def test_nothing_to_ask_waits_an_interval() -> None:
-    assert plan([], now=30.0, interval=15.0) == Plan((), 15.0)
+def running(*ages: tuple[JobKey, float], limit: float = 10.0) -> Asked:
+    """Make a schedule of running jobs that answered at these moments."""
+    asked = Asked(limit=limit)
+    for key, answered in sorted(ages, key=lambda pair: pair[1]):
+        asked.schedule.add(key)
+        asked.answer(answered, key)
+    return asked
 
 
+def test_new_jobs_are_asked_at_once_in_the_order_they_came() -> None:
+    asked = Asked(C, A, B)
+    assert asked.wait(0.0) == 0.0
+    assert asked.all(0.0) == [C, A, B]
+
+
+def test_a_job_being_asked_is_nobodys_turn() -> None:
+    asked = Asked(A)
+    assert asked.take(0.0) == A
+    assert asked.all(1000.0) == []
+
+
+@pytest.mark.parametrize(("now", "due"), [(24.9, []), (25.0, [B]), (27.0, [B, A]), (99.0, [B, A])])
+def test_without_a_scraper_each_is_asked_once_an_interval_the_oldest_answer_first(
+    now: float, due: list[JobKey]
+) -> None:
+    assert running((A, 12.0), (B, 10.0)).all(now) == due
+
+
+def test_the_wait_ends_when_the_next_is_due() -> None:
+    assert running((A, 12.0), (B, 10.0)).wait(20.0) == pytest.approx(5.0)
+
+
+def test_nobody_waits_longer_than_an_interval() -> None:
+    asked = Asked()
+    assert asked.wait(0.0) == INTERVAL
+    asked.expected = Expected(300.0, 300.0)
+    assert asked.wait(0.0) == INTERVAL
+
+
+# Three running jobs at ten calls a second: 0.22 seconds of calls, a call of 0.2 that may be
+# repeated, and so 0.62 seconds before the scrape.
 @pytest.mark.parametrize(
     ("now", "due"),
     [
-        pytest.param(24.0, (), id="not at once"),
-        pytest.param(25.0, (A,), id="once more after an interval"),
+        pytest.param(99.0, [], id="not long before"),
+        pytest.param(99.39, [A, B, C], id="shortly before"),
+        pytest.param(99.99, [A, B, C], id="late is better than never"),
     ],
 )
-def test_an_ended_job_is_asked_once_more(now: float, due: tuple[JobKey, ...]) -> None:
-    assert plan([Turn(A, asked=10.0, ended=10.5)], now=now, interval=15.0).due == due
+def test_everybody_is_asked_shortly_before_the_scrape(now: float, due: list[JobKey]) -> None:
+    asked = running((A, 10.0), (B, 11.0), (C, 12.0))
+    asked.schedule.lasted(0.2)
+    asked.expected = Expected(100.0, 90.0)
+    assert asked.all(now) == due
+    assert asked.wait(99.0) == (pytest.approx(0.38) if not due else asked.wait(99.0))
 
 
-def test_an_ended_job_that_was_asked_again_is_left_alone() -> None:
-    assert plan([Turn(A, asked=25.0, ended=10.5)], now=99.0, interval=15.0).due == ()
+def test_nobody_is_asked_twice_for_one_scrape() -> None:
+    asked = running((A, 10.0))
+    asked.expected = Expected(100.0, 15.0)
+    asked.answer(99.8, A)
+    assert asked.all(99.99) == []
+    assert asked.wait(99.9) == pytest.approx(0.1)
+    asked.expected = Expected(115.0, 15.0)
+    assert asked.all(100.1) == []
+    assert asked.all(114.9) == [A]
+
+
+def test_with_more_jobs_than_quota_there_is_no_pause() -> None:
+    asked = running(*((JobKey("prod", str(number)), number / 100) for number in range(200)))
+    asked.expected, asked.limit = Expected(34.0, 15.0), 10.0
+    assert asked.take(20.0) == JobKey("prod", "0")
+    assert asked.take(33.9) == JobKey("prod", "1")
+    assert asked.wait(33.9) == 0.0
+
+
+def test_a_slow_answer_counts_from_when_it_came() -> None:
+    asked = Asked(A, B)
+    assert asked.all(0.0) == [A, B]
+    asked.schedule.answered(B, 1.0, Stage.RUNNING)
+    asked.schedule.answered(A, 9.0, Stage.RUNNING)
+    assert asked.all(99.0) == [B, A]
+
+
+def test_a_failed_job_is_asked_again_soon_and_then_waits_its_turn() -> None:
+    asked = running((A, 0.0), (B, 1.0))
+    assert asked.take(15.0) == A
+    asked.schedule.failed(A, 15.0)
+    assert asked.wait(15.0) == pytest.approx(1.0)
+    assert asked.take(16.0) == A
+    asked.schedule.failed(A, 16.0)
+    assert asked.all(30.9) == [B]
+    assert asked.all(31.0) == [A]
+
+
+def test_jobs_that_always_fail_starve_nobody() -> None:
+    bad = [JobKey("prod", f"bad{number}") for number in range(50)]
+    good = [JobKey("prod", f"good{number}") for number in range(50)]
+    asked, answers = Asked(*bad, *good, limit=1.0), 0
+    asked.expected = Expected(1e9, 15.0)
+    for now in range(1000, 2000):
+        asked.expected = Expected(now + 5.0, 15.0)
+        key = asked.take(now)
+        if key in good:
+            answers += 1
+            asked.schedule.answered(key, now, Stage.RUNNING)
+        elif key is not None:
+            asked.schedule.failed(key, now)
+    assert answers >= 400
+
+
+@pytest.mark.parametrize("stage", [Stage.LAUNCHING, Stage.RUNNING])
+def test_launching_jobs_come_before_running_ones(stage: Stage) -> None:
+    asked = Asked(A, B)
+    asked.answer(0.0, A)
+    asked.answer(1.0, B, stage=stage)
+    assert asked.all(20.0) == ([B, A] if stage is Stage.LAUNCHING else [A, B])
+
+
+def test_urgent_jobs_get_every_second_call_at_most() -> None:
+    asked = running((A, 0.0), (B, 1.0))
+    for number in range(4):
+        asked.schedule.add(JobKey("prod", f"new{number}"))
+    order = [key.job_id for key in asked.all(20.0)]
+    assert order == ["new0", "a", "new1", "b", "new2", "new3"]
+
+
+def test_a_launching_job_is_not_asked_all_the_time_when_the_quota_is_short() -> None:
+    keys = [JobKey("prod", str(number)) for number in range(200)]
+    asked = Asked(*keys)
+    for key in keys:
+        asked.take(0.0)
+        asked.schedule.answered(key, 0.0, Stage.LAUNCHING if key == keys[0] else Stage.RUNNING)
+    taken = []
+    for tick in range(300):
+        now = 100.0 + tick / 10
+        asked.expected = Expected(130.0 if now >= 115.0 else 115.0, 15.0)
+        key = asked.take(now)
+        assert key is not None
+        taken.append(key)
+        asked.schedule.answered(key, now, Stage.LAUNCHING if key == keys[0] else Stage.RUNNING)
+    assert taken.count(keys[0]) == 2
+
+
+@pytest.mark.parametrize("way", ["answered", "failed"])
+def test_an_ended_job_is_asked_once_more_and_costs_nothing_then(way: str) -> None:
+    asked = Asked(A)
+    asked.answer(10.0, A, stage=Stage.ENDED)
+    assert not asked.schedule.over(A)
+    assert asked.all(24.9) == []
+    assert asked.all(25.0) == [A]
+    if way == "answered":
+        asked.schedule.answered(A, 25.1, Stage.ENDED)
+    else:
+        asked.schedule.failed(A, 25.1)
+    assert asked.schedule.over(A)
+    assert asked.schedule.pending() == ()
+    assert asked.all(1e6) == []
+    assert asked.wait(1e6) == INTERVAL
+
+
+def test_a_job_that_runs_again_is_asked_again() -> None:
+    asked = Asked(A)
+    asked.answer(10.0, A, stage=Stage.ENDED)
+    asked.answer(25.0, A, stage=Stage.RUNNING)
+    assert not asked.schedule.over(A)
+    assert asked.all(40.0) == [A]
+
+
+def test_a_job_that_has_told_all_is_not_asked_unless_it_is_hastened() -> None:
+    asked = Asked()
+    asked.schedule.add(A, over=True)
+    assert asked.schedule.over(A)
+    assert asked.all(99.0) == []
+    asked.schedule.hasten(A)
+    assert asked.all(99.0) == [A]
+
+
+def test_a_hastened_job_is_asked_at_once_and_once() -> None:
+    asked = running((A, 10.0), (B, 10.5))
+    asked.schedule.hasten(B)
+    assert asked.all(11.0) == [B]
+    asked.schedule.hasten(B)
+    assert asked.all(11.0) == []
+
+
+def test_a_job_that_left_is_asked_no_more_and_its_answer_harms_nobody() -> None:
+    asked = running((A, 10.0), (B, 11.0))
+    asked.schedule.remove(A)
+    asked.schedule.answered(A, 12.0, Stage.RUNNING)
+    asked.schedule.failed(A, 12.0)
+    assert A not in asked.schedule
+    assert asked.all(99.0) == [B]
+    assert asked.schedule.over(A)
+
+
+def test_a_job_that_comes_twice_is_one_job() -> None:
+    asked = Asked(A, A)
+    assert (asked.all(0.0), len(asked.schedule)) == ([A], 1)
+
+
+def cost(jobs: int, decisions: int = 3000) -> float:
+    """Measure the processor time of some decisions among so many jobs, the start not counted."""
+    asked = Asked(*(JobKey("prod", str(number)) for number in range(jobs)))
+    asked.expected = Expected(1e9, 1e-3)
+    for key in asked.all(0.0):
+        asked.schedule.answered(key, 0.0, Stage.RUNNING)
+    began = process_time()
+    for now in range(1, decisions + 1):
+        key = asked.take(now)
+        assert key is not None
+        asked.schedule.answered(key, now, Stage.RUNNING)
+    return process_time() - began
+
+
+def test_a_decision_costs_about_the_same_with_a_hundred_times_the_jobs() -> None:
+    assert min(cost(10_000) for _ in range(3)) < 8 * min(cost(100) for _ in range(3))

@@ -100,9 +100,14 @@ def test_a_finished_job_is_complete() -> None:
     assert after(observed(RUNNING), observed(status=JobStatus.FINISHED)).ratio == 1.0
 
 
-def test_known_work_is_the_denominator() -> None:
+def test_known_work_is_the_denominator_of_a_single_subjob() -> None:
     job = after(observed(RUNNING))
     assert (job.indices, job.ratio) == (10, 0.4)
+
+
+def test_one_subjob_more_than_known_is_expected_of_several() -> None:
+    job = after(observed(RUNNING, replace(RUNNING, id=1)))
+    assert (job.indices, job.ratio) == (20, 8 / 30)
 
 
 def test_unreadable_fields_keep_their_last_good_value() -> None:

@@ -15,8 +15,9 @@ ENDED = Job(key=JobKey("prod", "b"), status=JobStatus.FAILED, last_update=10.0, 
 
 
 def telemetry(*jobs: Job, now: float = 100.0, series: int = 0) -> Telemetry:
-    states = [(job, State.RUNNING if job.ended is None else State.ENDED) for job in jobs]
-    own = Telemetry(jobs=lambda: states, series=lambda: series, now=lambda: now)
+    own = Telemetry(
+        jobs=lambda: jobs, delivered=lambda _: True, series=lambda: series, now=lambda: now
+    )
     own.expect("prod", endpoints=["/jobs"], reasons=["timeout", "dns"])
     return own
 

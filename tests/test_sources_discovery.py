@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from aiohttp import ClientSession
 
 from exporter.dli import errors
 from exporter.dli.client import DliClient
 from exporter.dli.credentials import Static
 from exporter.dli.signing import AccessKey
-from exporter.dli.transport import session
 from exporter.jobs.model import Details, JobStatus, ListedJob
 from exporter.simulator import (
     Cut,
@@ -115,7 +115,7 @@ async def opened() -> AsyncIterator[World]:
     simulator = Simulator(projects=[ONE, TWO], timelines=[], scene=SCENE, now=clock)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(serve(simulator))
-        connections = await stack.enter_async_context(session())
+        connections = await stack.enter_async_context(ClientSession())
         clients = {
             project: DliClient(
                 connections,
@@ -421,6 +421,32 @@ async def test_a_window_longer_than_its_last_page_is_caught_up_with_round_by_rou
     assert counted == Counter(short)
 
 
+@pytest.mark.parametrize("times", [1, None])
+async def test_a_page_that_fails_while_catching_up_is_tried_again_and_then_passed_over(
+    world: World, times: int | None
+) -> None:
+    discovery = Discovery(world.client, ALL, page_size=1, overlap=60)
+    await discovery.round()
+    short = []
+    for _ in range(150):
+        short.append(world.add(SHORT))
+        world.clock.advance(7)
+    failures = 0
+
+    def fail(body: dict[str, Any]) -> object:
+        nonlocal failures
+        if [row["job_id"] for row in body["jobs"]] != [short[40]] or failures == times:
+            return body
+        failures += 1
+        return []
+
+    world.rewrite(fail)
+    counted: Counter[str] = Counter()
+    for _ in range(5):
+        counted.update(ids((await discovery.round()).ended))
+    assert counted == Counter(short if times else [*short[:40], *short[41:]])
+
+
 @pytest.mark.parametrize("code", ["DLI.0001", "DLI.0023"])
 async def test_a_refusal_beyond_the_last_page_is_its_end(world: World, code: str) -> None:
     jobs = {world.add() for _ in range(10)}
@@ -525,7 +551,7 @@ async def test_a_window_that_cannot_be_read_hides_none_but_its_own_jobs(world: W
     await discovery.round()
     world.end(old[0])
     world.end(young)
-    left = []
+    left: list[str] = []
     for _ in range(3):  # longer than the overlap, and with new jobs in the live lists
         world.clock.advance(1000)
         world.add()
@@ -552,6 +578,24 @@ async def test_a_first_round_that_fails_is_made_up_for_and_its_jobs_are_watched(
         if ends:
             world.end(job)
     assert changes(await discovery.round()) == (set(), {job}, set())
+
+
+async def test_watching_begins_when_the_list_tells_when_jobs_started(world: World) -> None:
+    def timeless(body: dict[str, Any]) -> object:
+        return {**body, "jobs": [{**row, "start_time": 0} for row in body["jobs"]]}
+
+    for _ in range(20):
+        world.add(SHORT)
+    world.clock.advance(30)
+    running = world.add()
+    world.rewrite(timeless)
+    discovery = Discovery(world.client, ALL, page_size=10)
+    for _ in range(3):
+        assert changes(await discovery.round()) == ({running}, set(), set())
+    world.simulator.faults.clear()
+    await discovery.round()
+    world.end(running)
+    assert changes(await discovery.round()) == (set(), {running}, set())
 
 
 async def test_lists_that_an_outage_left_unread_hide_their_jobs(world: World) -> None:

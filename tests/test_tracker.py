@@ -73,6 +73,11 @@ class World:
     def observe(self, status: JobStatus, job_id: str = "a") -> None:
         self.tracker.observe(JobKey("prod", job_id), Observation(status=status))
 
+    def end(self, job_id: str = "a") -> None:
+        """Let progress tell of an end, and of nothing more after it."""
+        self.observe(FINISHED, job_id)
+        self.tracker.settle(JobKey("prod", job_id))
+
     def describe(self, status: JobStatus, **details: Any) -> None:
         self.tracker.describe(KEY, row(status, **details))
 
@@ -187,7 +192,7 @@ def test_a_job_whose_file_is_gone_stays_until_its_end_was_seen() -> None:
     world.advance(LONGEST * 2)
     world.tracker.retire()
     assert world.jobs == ["a"]
-    world.observe(FINISHED)
+    world.end()
     world.tracker.retire()
     assert world.jobs == ["a"]
     world.pass_away()
@@ -287,6 +292,11 @@ def retired(world: World) -> None:
     world.pass_away()
 
 
+def given_up(world: World) -> None:
+    world.advance(LONGEST)
+    world.tracker.retire()
+
+
 def found_ended(world: World) -> object:
     return world.register(Source.DISCOVERY, row=over())
 
@@ -303,7 +313,7 @@ WAYS: Final[Mapping[str, tuple[Step, ...]]] = {
     "it came back": (seen(FINISHED), known_to_end, seen(RUNNING), seen(FAILED), known_to_end),
     "it came back before the list knew": (seen(FAILED), seen(RUNNING), seen(FINISHED), settled),
     "never described": (seen(RUNNING), seen(FINISHED), settled, settled),
-    "never settled either": (seen(RUNNING), seen(FINISHED), retired),
+    "never settled either": (seen(RUNNING), seen(FINISHED), given_up),
     "described as running only": (told(RUNNING, queue_name="etl"), seen(FINISHED), settled),
     "settled, then described": (seen(FINISHED), settled, known_to_end),
     "no end given with the row": (told(FINISHED, queue_name="etl"), settled),
@@ -418,7 +428,7 @@ def test_a_job_that_came_back_is_described_anew() -> None:
 def test_an_ended_job_stays_until_it_was_seen_and_its_time_is_over(source: Source) -> None:
     world = World()
     world.register(source)
-    world.observe(FINISHED)
+    world.end()
     for scraped, after in ((False, KEEP - 1), (False, 1), (False, LONGEST - KEEP - 1)):
         world.advance(after)
         world.tracker.retire()
@@ -430,10 +440,24 @@ def test_an_ended_job_stays_until_it_was_seen_and_its_time_is_over(source: Sourc
     assert world.metric("dli_exporter_jobs_retired_unscraped_total") == {(): 0}
 
 
-def test_a_job_that_was_seen_at_once_stays_for_its_time_all_the_same() -> None:
+def test_a_job_stays_while_there_is_more_to_learn_of_its_end() -> None:
     world = World()
     world.register(Source.LISTED)
     world.observe(FINISHED)
+    world.pass_away()
+    assert world.jobs == ["a"]
+    world.tracker.settle(KEY)
+    world.tracker.retire()
+    assert world.jobs == ["a"]  # the counters have to be seen, too
+    world.scrape()
+    world.tracker.retire()
+    assert world.jobs == []
+
+
+def test_a_job_that_was_seen_at_once_stays_for_its_time_all_the_same() -> None:
+    world = World()
+    world.register(Source.LISTED)
+    world.end()
     world.scrape()
     world.advance(KEEP - 1)
     world.tracker.retire()
@@ -448,7 +472,7 @@ def test_after_the_hard_maximum_a_job_leaves_unseen_and_is_counted_as_that() -> 
     world.register(Source.LISTED)
     world.scrape()  # of a running job, which is not its end
     world.advance(1)
-    world.observe(FINISHED)
+    world.end()
     world.advance(LONGEST)
     world.tracker.retire()
     assert world.jobs == []
@@ -459,7 +483,7 @@ def test_after_the_hard_maximum_a_job_leaves_unseen_and_is_counted_as_that() -> 
 def test_a_late_movement_has_to_be_seen_too() -> None:
     world = World()
     world.register(Source.LISTED)
-    world.observe(FINISHED)
+    world.end()
     world.scrape()
     world.advance(5)
     world.tracker.observe(KEY, Observation(status=FINISHED, progress=1.0))
@@ -484,7 +508,7 @@ def test_a_row_without_news_has_not_to_be_seen() -> None:
 def test_retention_follows_the_settings() -> None:
     world = World()
     world.register(Source.LISTED)
-    world.observe(FINISHED)
+    world.end()
     world.scrape()
     world.tracker.retention = Retention(0, 10)
     world.tracker.retire()
@@ -495,7 +519,7 @@ def gone(source: Source) -> World:
     """Let a job of that source end and leave."""
     world = World()
     world.register(source)
-    world.observe(FINISHED)
+    world.end()
     world.pass_away()
     assert world.jobs == []
     return world
@@ -530,7 +554,7 @@ def test_a_job_that_has_left_comes_back_when_it_is_registered_anew(source: Sourc
     world = gone(source)
     assert world.register(Source.HTTP) is None
     assert world.jobs == ["a"]
-    world.observe(FINISHED)
+    world.end()
     world.pass_away()
     assert world.jobs == []
     if source in (Source.LISTED, Source.DIRECTORY):
@@ -609,7 +633,7 @@ def test_an_end_that_was_seen_makes_room_the_first_one_first() -> None:
     for job_id in ("a", "b", "c"):
         world.register(Source.LISTED, job_id)
     for job_id in ("b", "a"):
-        world.observe(FINISHED, job_id)
+        world.end(job_id)
         world.advance(1)
     world.scrape()
     for new, left in (("d", ["a", "c", "d"]), ("e", ["c", "d", "e"])):
@@ -626,7 +650,7 @@ def test_neither_a_running_job_nor_an_end_that_was_not_seen_makes_room() -> None
     world.register(Source.LISTED, "b")
     world.scrape()
     world.advance(1)
-    world.observe(FINISHED, "b")
+    world.end("b")
     assert world.register(Source.LISTED, "c") is DropReason.JOB_LIMIT
     assert world.jobs == ["a", "b"]
 
@@ -637,7 +661,7 @@ def test_the_limit_of_series_holds_too() -> None:
     world.observe(RUNNING)
     assert world.exposition.series >= 10
     assert world.register(Source.LISTED, "b") is DropReason.SERIES_LIMIT
-    world.observe(FINISHED)
+    world.end()
     world.scrape()
     assert world.register(Source.LISTED, "b") is None
     assert world.jobs == ["b"]

@@ -5,7 +5,8 @@ import gzip
 import json
 import socket
 import tracemalloc
-from collections.abc import AsyncIterator, Sequence
+import zlib
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -41,6 +42,24 @@ LARGE = (PIECE,) * 128
 """Much more than the sockets of these tests hold, 8 MiB."""
 
 
+@dataclass(frozen=True)
+class Text:
+    """What is exposed in these tests; some slices of its gzip are empty."""
+
+    pieces: Sequence[bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def plain(self) -> Iterator[bytes]:
+        yield from self.pieces
+
+    def gzip(self) -> Iterator[bytes]:
+        compressor = zlib.compressobj(wbits=31)
+        yield from (b"", *map(compressor.compress, self.pieces), compressor.flush())
+
+
 @dataclass
 class Memory:
     """What the endpoints read and tell in these tests."""
@@ -53,8 +72,8 @@ class Memory:
     scrapers: Scrapers = field(default_factory=Scrapers)
     scrapes: asyncio.Queue[Scrape] = field(default_factory=asyncio.Queue)
 
-    def exposition(self, chosen: Format) -> list[bytes]:
-        return [*self.pieces, *([b"# EOF\n"] if chosen is Format.OPENMETRICS else [])]
+    def exposition(self, chosen: Format) -> "Text":
+        return Text((*self.pieces, *([b"# EOF\n"] if chosen is Format.OPENMETRICS else [])))
 
     def views(self) -> Views:
         return Views(

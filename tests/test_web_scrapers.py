@@ -190,3 +190,70 @@ def test_a_forgotten_scraper_that_gets_its_answer_harms_nobody() -> None:
 )
 def test_patience(header: str | None, seconds: float) -> None:
     assert patience(header) == seconds
+
+
+def expected_at(scrapers: Scrapers, now: float) -> float | None:
+    expected = scrapers.next_expected(now)
+    return None if expected is None else expected.at
+
+
+# What is expected may be a little early: a scrape that comes before its data is worse.
+RHYTHMS: dict[str, tuple[list[float], float | None]] = {
+    "nobody": ([], None),
+    "one scrape tells nothing": ([0.0], None),
+    "nor do two": ([0.0, 15.0], None),
+    "three do": ([0.0, 15.0, 30.0], 45.0),
+    "jitter": ([0.0, 15.1, 29.9, 45.05, 60.0, 75.0], 90.0),
+    "a missed scrape": ([0.0, 15.0, 30.0, 60.0], 75.0),
+    "two in a row": ([0.0, 15.0, 30.0, 75.0], 90.0),
+    "a restart at another time": ([0.0, 15.0, 30.0, 37.0], None),
+    "and two gaps later": ([0.0, 15.0, 30.0, 37.0, 52.0, 67.0], 82.0),
+    "another interval": ([0.0, 15.0, 30.0, 45.0, 75.0, 105.0, 135.0], 165.0),
+    "a shorter one": ([0.0, 30.0, 60.0, 75.0, 90.0, 105.0], 120.0),
+    "no rhythm at all": ([0.0, 3.0, 20.0, 24.0, 51.0, 58.0], None),
+    "two at one moment": ([0.0, 15.0, 30.0, 30.0], None),
+}
+
+
+@pytest.mark.parametrize(("times", "then"), RHYTHMS.values(), ids=RHYTHMS)
+def test_the_next_scrape_is_learnt_from_the_last(times: list[float], then: float | None) -> None:
+    scrapers, one = Scrapers(), caller()
+    for time in times:
+        scrape(scrapers, one, time)
+    at = expected_at(scrapers, times[-1] if times else 0.0)
+    if then is None:
+        assert at is None
+    else:
+        assert at is not None
+        assert then - 0.5 <= at < then
+
+
+def test_a_steady_scraper_is_foreseen_to_some_milliseconds() -> None:
+    scrapers, one = Scrapers(), caller()
+    for beat in range(20):
+        scrape(scrapers, one, 15.0 * beat)
+    assert expected_at(scrapers, 285.0) == pytest.approx(300.0, abs=0.006)
+
+
+def test_of_two_scrapers_out_of_step_the_next_one_counts() -> None:
+    scrapers, first, second = Scrapers(), caller(), caller(address="10.0.0.2")
+    for beat in range(4):
+        scrape(scrapers, first, 15.0 * beat)
+        scrape(scrapers, second, 15.0 * beat + 6.0)
+    assert expected_at(scrapers, 51.1) == pytest.approx(60.0, abs=0.1)
+    assert expected_at(scrapers, 60.1) == pytest.approx(66.0, abs=0.1)
+
+
+def test_a_scrape_that_does_not_come_is_expected_a_period_later() -> None:
+    scrapers, one = Scrapers(), caller()
+    for beat in range(4):
+        scrape(scrapers, one, 15.0 * beat)
+    assert expected_at(scrapers, 61.0) == pytest.approx(75.0, abs=0.1)
+
+
+def test_a_scraper_that_stays_away_is_not_expected_for_ever() -> None:
+    scrapers, one = Scrapers(), caller()
+    for beat in range(4):
+        scrape(scrapers, one, 15.0 * beat)
+    assert expected_at(scrapers, 104.0) is not None
+    assert expected_at(scrapers, 106.0) is None

@@ -118,12 +118,15 @@ class DliClient:
             sleep=sleep,
         )
 
-    async def progress(self, job_id: str) -> Answer:
-        """Ask how far a job is (dli_02_0296)."""
+    async def progress(self, job_id: str, departed: Callable[[], None] = lambda: None) -> Answer:
+        """Ask how far a job is (dli_02_0296); ``departed`` hears that the quota let the call out.
+
+        It hears of the first attempt alone; of none if the call is not made.
+        """
         _require_job_id(job_id)
         path = PROGRESS.format(project_id=self._project_id, job_id=job_id)
         parse = partial(parse_progress, job_id=job_id, zones=self._zones)
-        return await self._call(PROGRESS, path, (), parse)
+        return await self._call(PROGRESS, path, (), parse, departed)
 
     async def jobs(self, query: JobsQuery, page: int = 1) -> JobsPage:
         """List one page of the project's jobs (dli_02_0025), counted from 1."""
@@ -157,11 +160,14 @@ class DliClient:
         path: str,
         query: Sequence[tuple[str, str]],
         parse: Callable[[bytes], _T],
+        departed: Callable[[], None] = lambda: None,
     ) -> _T:
         """Make a call, and again if that is worth it: twice for bad luck, once for a new key."""
         failures, renewed = 0, False
         while True:
             departure = await self._gate.depart()
+            if not failures and not renewed:
+                departed()
             try:
                 return await self._exchange(departure, endpoint, path, query, parse)
             except AuthenticationFailed:

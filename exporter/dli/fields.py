@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeGuard
 
 from .errors import ParseError
 from .times import parse_time
@@ -35,7 +35,14 @@ def load(body: bytes) -> object:
 
 def cut(text: str, size: int) -> str:
     """Make text fit for a label: at most ``size`` bytes of UTF-8, and no lone surrogates."""
+    if len(text) <= size and text.isascii():  # as a rule
+        return text
     return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether a value is a count as it should be, which needs no closer look."""
+    return type(value) is int and 0 <= value <= _LARGEST
 
 
 class Notes:
@@ -61,7 +68,8 @@ class Record:
 
     def __init__(self, fields: Mapping[str, object], notes: Notes, prefix: str = "") -> None:
         """Take the object's fields, and where to note what is wrong with them."""
-        self._fields = {_snake(name): value for name, value in fields.items()}
+        plain = "".join(fields).islower()  # all names at once: that is the rule
+        self._fields = fields if plain else {_snake(name): value for name, value in fields.items()}
         self._notes = notes
         self._prefix = prefix
 
@@ -98,6 +106,11 @@ class Record:
             self.out_of_range(name)
             return 0
         return number
+
+    def counts(self, names: Iterable[str]) -> list[int | None]:
+        """Read several counts; a sub-job has a dozen."""
+        get = self._fields.get
+        return [value if is_count(value := get(name)) else self.count(name) for name in names]
 
     def seconds(self, name: str) -> float | None:
         """Read a duration in milliseconds; a negative one is noted and becomes 0."""

@@ -15,9 +15,9 @@ OUTAGE_STRIKES: Final = 5
 OUTAGE_PAUSE: Final = 30.0
 """Seconds between two trials during an outage."""
 
-_SLACK: Final = 0.05  # seconds of unused rate that may be made up for, since timers are late
-_CUT: Final = 0.7
-_RECOVERY: Final = 0.01
+_SLACK: Final = 0.05  # seconds that a timer may be late without a loss of throughput
+_CUT: Final = 0.85
+_RECOVERY: Final = 0.001  # ten times as much has a refusal in every twentieth call
 _LEAST: Final = 1 / 60
 
 
@@ -25,7 +25,7 @@ _LEAST: Final = 1 / 60
 class Backoff:
     """How long to wait before a retry: exponential, with full jitter. Times are seconds."""
 
-    base: float = 0.5
+    base: float = 0.1
     cap: float = 10.0
 
     def delay(self, attempt: int, jitter: float) -> float:
@@ -36,8 +36,9 @@ class Backoff:
 class Bucket:
     """A project's quota: calls evenly spaced at ``limit`` a second, which adapts to refusals.
 
-    A refusal pauses everything and cuts the limit; each success gives one per cent of the
-    setting back (additive increase, multiplicative decrease).
+    A refusal pauses everything and cuts the limit; each success gives a thousandth of the
+    setting back (additive increase, multiplicative decrease). Far below what was possible
+    before the refusals, each doubles it, as TCP starts slowly (RFC 5681).
     """
 
     def __init__(self, rate: float) -> None:
@@ -47,12 +48,14 @@ class Bucket:
         self._rate = rate
         self._least = min(rate, _LEAST)
         self._next: float | None = None
+        self._sustained = rate
+        self._granted = True
         self.limit = rate
         self.paused_until: float | None = None
 
     def take(self, now: float) -> float:
         """Take one call and return 0, or take nothing and return the seconds to wait."""
-        due = now if self._next is None else max(self._next, now - _SLACK)
+        due = now if self._next is None or now > self._next + _SLACK else self._next
         if self.paused_until is not None and due < self.paused_until:
             due = self.paused_until
         if due > now:
@@ -61,8 +64,10 @@ class Bucket:
         return 0.0
 
     def succeeded(self) -> None:
-        """Raise the limit a little, up to the setting."""
-        self.limit = min(self._rate, self.limit + self._rate * _RECOVERY)
+        """Raise the limit, up to the setting."""
+        self._granted = True
+        doubled = min(2 * self.limit, self._sustained / 2)
+        self.limit = min(self._rate, max(doubled, self.limit + self._rate * _RECOVERY))
 
     def throttled(self, now: float, pause: float, limit: float | None = None) -> None:
         """Pause for ``pause`` seconds, and lower the limit, to ``limit`` if it is known.
@@ -70,8 +75,11 @@ class Bucket:
         Of several refusals for calls that were out together only the first one cuts.
         """
         if self.paused_until is None or now >= self.paused_until:
+            if self._granted:
+                self._sustained, self._granted = self.limit, False
             self.limit = max(self._least, self.limit * _CUT)
         if limit is not None:
+            self._sustained = min(self._sustained, limit)
             self.limit = max(self._least, min(self.limit, limit))
         self.paused_until = max(self.paused_until or now, now + max(pause, 1 / self.limit))
 

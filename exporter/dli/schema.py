@@ -17,7 +17,7 @@ from ..jobs.model import (
     SubJobStatus,
 )
 from .errors import ParseError
-from .fields import Notes, Record, cut, load
+from .fields import Notes, Record, cut, is_count, load
 from .kills import kill_reason
 from .refusals import classify, code_and_message
 from .times import DEFAULT_ZONES
@@ -29,6 +29,7 @@ LONGEST_STATEMENT: Final = 65_536
 
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LONGEST_WORD: Final = 64
+_NOBODY: Final[Mapping[KillReason, int]] = MappingProxyType({})
 
 # Field of the answer (Spark's JobData in snake_case, dli_02_0296) -> field of Counts.
 _COUNTS: Final = {
@@ -169,7 +170,8 @@ def _refuse_other_job(record: Record, job_id: str | None) -> None:
 
 def _word(record: Record, name: str) -> str:
     value = record.raw(name)
-    word = "".join(c for c in value if c.isprintable()).strip() if isinstance(value, str) else ""
+    text = value if isinstance(value, str) else ""
+    word = (text if text.isprintable() else "".join(filter(str.isprintable, text))).strip()
     if not word:
         raise ParseError(f"the answer has no {name}", field=name)
     return word[:_LONGEST_WORD]
@@ -220,7 +222,7 @@ def _subjob(entry: object, notes: Notes, zones: Mapping[str, int]) -> SubJob | N
     number = record.integer("id")
     if number is None or number < 0:
         return None
-    counts = {name: record.count(field) for field, name in _COUNTS.items()}
+    counts = dict(zip(_COUNTS.values(), record.counts(_COUNTS), strict=True))
     return SubJob(
         id=number,
         status=_known(SubJobStatus, record.text("status")),
@@ -241,15 +243,16 @@ def _stages(record: Record) -> int | None:
 
 def _killed(record: Record) -> Mapping[KillReason, int]:
     summary = record.raw("killed_tasks_summary")
-    if summary is None:
-        return MappingProxyType({})
+    if not summary and isinstance(summary, dict | None):
+        return _NOBODY
     if not isinstance(summary, dict):
         record.unreadable("killed_tasks_summary")
-        return MappingProxyType({})
+        return _NOBODY
     notes = Notes()
     counted: dict[KillReason, int] = {}
     for text, value in summary.items():
-        if (count := Record({"count": value}, notes).count("count")) is not None:
+        count = value if is_count(value) else Record({"count": value}, notes).count("count")
+        if count is not None:
             reason = kill_reason(text)
             counted[reason] = counted.get(reason, 0) + count
     if notes.unreadable:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -37,6 +38,8 @@ DEFAULT_ZONES: Final[Mapping[str, int]] = MappingProxyType(
 )
 """Zone names as Java prints them for DLI's regions: seconds east of UTC."""
 
+_REMEMBERED: Final = 16_384
+"""Texts whose moment is remembered: each answer repeats those of the last one."""
 _NAMES: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS: Final = {name: number for number, name in enumerate(_NAMES, start=1)}
 _JAVA: Final = re.compile(
@@ -59,22 +62,11 @@ def parse_time(text: str, zones: Mapping[str, int] = DEFAULT_ZONES) -> float | N
     progress page), ``2026-11-20T10:15:00.758GMT`` (Spark's REST API) and ISO 8601 with a zone.
     ``zones`` gives seconds east of UTC for zone names.
     """
-    match = _JAVA.fullmatch(text) or _ISO.fullmatch(text)
-    if not match:
+    if (read := _read(text)) is None:
         return None
-    offset = _offset(match["zone"], zones)
-    month = _MONTHS.get(match["month"]) or _number(match["month"])
-    if offset is None or month is None:
-        return None
-    year, day, hour, minute, second = (
-        int(match[name]) for name in ("year", "day", "hour", "minute", "second")
-    )
-    try:
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        return None
-    fraction = match.groupdict().get("fraction")
-    return moment.timestamp() - offset + float(fraction or 0)
+    moment, zone = read
+    offset = _offset(zone, zones)
+    return None if offset is None else moment - offset
 
 
 def parse_http_date(text: str | None) -> float | None:
@@ -86,6 +78,26 @@ def parse_http_date(text: str | None) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+@lru_cache(_REMEMBERED)
+def _read(text: str) -> tuple[float, str] | None:
+    """Read a moment as if its zone were UTC, and the zone."""
+    match = _JAVA.fullmatch(text) or _ISO.fullmatch(text)
+    if not match:
+        return None
+    month = _MONTHS.get(match["month"]) or _number(match["month"])
+    if month is None:
+        return None
+    year, day, hour, minute, second = (
+        int(match[name]) for name in ("year", "day", "hour", "minute", "second")
+    )
+    try:
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+    fraction = match.groupdict().get("fraction")
+    return moment.timestamp() + float(fraction or 0), match["zone"]
 
 
 def _offset(zone: str, zones: Mapping[str, int]) -> int | None:

@@ -26,7 +26,10 @@ def _sum(column: tuple[int | None, ...]) -> int | None:
 
 def filled(counts: Counts, earlier: Counts) -> Counts:
     """Return ``counts`` with the figures that it lacks taken from an ``earlier`` sight."""
-    pairs = zip(_values(counts), _values(earlier), strict=True)
+    given = _values(counts)
+    if None not in given:
+        return counts
+    pairs = zip(given, _values(earlier), strict=True)
     return Counts(*(old if new is None else new for new, old in pairs))
 
 
@@ -36,6 +39,14 @@ def done(subjob: SubJob) -> int:
     if counts.indices_completed is not None:
         return counts.indices_completed
     return counts.tasks_completed or 0
+
+
+def running(subjob: SubJob) -> int:
+    """Return the tasks that run, as far as there are any left to complete."""
+    counts = subjob.counts
+    if subjob.status.ended or counts.tasks is None:
+        return 0
+    return min(counts.tasks_active or 0, max(counts.tasks - done(subjob), 0))
 
 
 def work(subjob: SubJob) -> int | None:
@@ -84,8 +95,8 @@ def expected_work(listed: Iterable[SubJob], gone: Gone) -> tuple[float, float] |
     The known work is too much and too little. Too much, as the tasks that a running sub-job
     will skip are told only when it ends: of one with several stages, the share counts that
     such ones which ended really executed. Too little, as more sub-jobs may come: once there
-    has been a second one, one more is expected, of the mean size of those after the first.
-    None while the size of no sub-job is known.
+    has been a second one, one more of the median size is expected. None while the size of no
+    sub-job is known.
     """
     subjobs = tuple(listed)
     executed, told = _executed(subjobs)
@@ -94,7 +105,7 @@ def expected_work(listed: Iterable[SubJob], gone: Gone) -> tuple[float, float] |
     sizes = {s.id: size for s in subjobs if (size := _expected_size(s, share))}
     achieved = gone.done + sum(min(done(s), sizes.get(s.id, 0)) for s in subjobs)
     sizes |= gone.sizes
-    return (achieved, sum(sizes.values()) + _unseen(sizes)) if sizes else None
+    return (achieved, sum(sizes.values()) + _unseen(sizes.values())) if sizes else None
 
 
 def _executed(subjobs: Iterable[SubJob]) -> tuple[int, int]:
@@ -119,11 +130,13 @@ def _expected_size(subjob: SubJob, share: float) -> float | None:
     return max(size * share, min(done(subjob), size))
 
 
-def _unseen(sizes: Mapping[int, float]) -> float:
-    """Return the size of the sub-job that is expected to come: 0 while there was only one."""
-    if len(sizes) < 2:
-        return 0
-    return (sum(sizes.values()) - sizes[min(sizes)]) / (len(sizes) - 1)
+def _unseen(sizes: Iterable[float]) -> float:
+    """Return the size of the sub-job that is expected to come: 0 while there was only one.
+
+    The lower median: two small ones before the large one must not let expect another large.
+    """
+    rising = sorted(sizes)
+    return rising[(len(rising) - 1) // 2] if len(rising) > 1 else 0
 
 
 def job_ratio(

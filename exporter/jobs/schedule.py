@@ -1,51 +1,226 @@
-"""Whom to ask next, and how long to wait until then."""
+"""Whom to ask next under a quota, and how long to wait until somebody is due."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
-from operator import itemgetter
+from enum import Enum, auto
+from heapq import heappop, heappush
+from itertools import count
+from math import inf, nextafter
+from typing import Final
 
 from .model import JobKey
 
+_RESERVE: Final = 1.1
+"""A round is begun so much earlier than its calls need: others spend from the quota too."""
+_LATENCY: Final = 0.2
+"""Seconds that a call is taken to last before one has come back."""
+_SOON: Final = 1.0
+"""Seconds after which a job is asked again that gave no answer, for the first time in a row."""
+_MEMORY: Final = 64
+"""Calls that the mean latency is learnt from: those of a round that end last are slow ones."""
+
+
+class Stage(Enum):
+    """Where a job is in its life, as far as asking goes."""
+
+    LAUNCHING = auto()
+    RUNNING = auto()
+    ENDED = auto()
+
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """When a job was last asked and last seen to end, in seconds of one monotonic clock.
+class Expected:
+    """The next scrape: the earliest moment it may come, and the seconds between such scrapes."""
 
-    ``asked`` is None for a job that was never asked, ``ended`` for one that runs.
-    """
+    at: float
+    period: float
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A job's place: ``seat`` is its ticket in one of the queues, 0 while it stands in none."""
 
     key: JobKey
-    asked: float | None = None
-    ended: float | None = None
+    stage: Stage = Stage.LAUNCHING
+    seat: int = 0
+    over: bool = False
+    failures: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The jobs to ask now, the longest waiting first, and the seconds until the next is due."""
+class _Queue:
+    """Turns by time, the earliest first; who takes a seat elsewhere has left this one."""
 
-    due: tuple[JobKey, ...]
-    wait: float
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, _Turn]] = []
+
+    def push(self, time: float, seat: int, turn: _Turn) -> None:
+        turn.seat = seat
+        heappush(self._heap, (time, seat, turn))
+
+    def first(self) -> float:
+        """Return the earliest time; infinity if nobody waits."""
+        while self._heap and self._heap[0][2].seat != self._heap[0][1]:
+            heappop(self._heap)
+        return self._heap[0][0] if self._heap else inf
+
+    def pop(self) -> _Turn:
+        """Take the turn out that ``first`` told of."""
+        turn = heappop(self._heap)[2]
+        turn.seat = 0
+        return turn
 
 
-def plan(turns: Iterable[Turn], *, now: float, interval: float) -> Plan:
-    """Ask every running job once in ``interval`` seconds, and an ended one once more.
+class Schedule:
+    """The jobs of one project and who is asked next: the one whose answer is oldest.
 
-    The last question to an ended job takes up counters that move late: Spark reports kills
-    after a sub-job's end.
+    Where a scrape is expected, each job is asked once shortly before it, so early that the
+    quota suffices for all of them; if it does not, that is all the time. Where none is
+    expected, each is asked once an ``interval``. New and launching jobs, and those whose end
+    was just seen, come before the others, with every second call at most. An ended job is asked
+    once more, an interval later: Spark reports kills after a sub-job's end.
+
+    A decision costs O(log jobs). All times are seconds of one monotonic clock; ``limit`` is the
+    present quota in calls a second.
     """
-    times = sorted(
-        ((time, turn.key) for turn in turns if (time := _due(turn, interval)) is not None),
-        key=itemgetter(0),
-    )
-    due = tuple(key for time, key in times if time <= now)
-    later = (time - now for time, _ in times if time > now)
-    return Plan(due, min(next(later, interval), interval))
 
+    def __init__(self, interval: float) -> None:
+        """Take the seconds between two questions to a job where nobody scrapes."""
+        self._interval = interval
+        self._turns: dict[JobKey, _Turn] = {}
+        self._urgent, self._regular, self._later = _Queue(), _Queue(), _Queue()
+        self._seats = count(1)
+        self._live = 0
+        self._favoured = False
+        self._latency, self._calls = _LATENCY, 0
 
-def _due(turn: Turn, interval: float) -> float | None:
-    if turn.asked is None:
-        return -inf
-    if turn.ended is not None and turn.asked > turn.ended:
-        return None
-    return turn.asked + interval
+    def __contains__(self, key: JobKey) -> bool:
+        return key in self._turns
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def pending(self) -> tuple[JobKey, ...]:
+        """Return the jobs that have not told all."""
+        return tuple(key for key, turn in self._turns.items() if not turn.over)
+
+    def add(self, key: JobKey, *, over: bool = False) -> None:
+        """Ask for a job from now on, and at once; of one that is ``over`` all is known."""
+        if key in self._turns:
+            return
+        turn = self._turns[key] = _Turn(key)
+        if over:
+            turn.stage, turn.over = Stage.ENDED, True
+        else:
+            self._live += 1
+            self._seat(self._urgent, -inf, turn)
+
+    def remove(self, key: JobKey) -> None:
+        """Ask for a job no more."""
+        turn = self._turns.pop(key, None)
+        if turn is not None:
+            self._live -= turn.stage is not Stage.ENDED
+            turn.seat = 0
+
+    def hasten(self, key: JobKey) -> None:
+        """Ask for a job at once, unless it is being asked."""
+        turn = self._turns.get(key)
+        if turn is not None and (turn.seat or turn.over):
+            turn.over = False
+            self._seat(self._urgent, -inf, turn)
+
+    def take(self, now: float, *, limit: float, expected: Expected | None) -> JobKey | None:
+        """Return the job to ask now, which ``answered`` or ``failed`` follows; None if not yet."""
+        while self._later.first() <= now:
+            self._seat(self._urgent, -inf, self._later.pop())
+        lead = self._lead(limit, expected)
+        urgent = self._urgent.first() <= self._stale(now, expected, lead)
+        bound = expected is not None and self._round(limit) >= expected.period
+        regular = self._regular.first() <= (now if bound else self._stale(now, expected, lead))
+        if not urgent and not regular:
+            return None
+        # An urgent one that nobody else waits beside takes nobody's call.
+        favour = urgent and not (regular and self._favoured)
+        self._favoured = favour and regular
+        return (self._urgent if favour else self._regular).pop().key
+
+    def wait(self, now: float, *, limit: float, expected: Expected | None) -> float:
+        """Return the seconds until ``take`` may find somebody, an interval at most."""
+        lead = self._lead(limit, expected)
+        moments = (
+            self._later.first(),
+            self._due(self._urgent.first(), now, expected, lead),
+            self._due(self._regular.first(), now, expected, lead),
+        )
+        return min(max(0.0, min(moments) - now), self._interval)
+
+    def answered(self, key: JobKey, now: float, stage: Stage) -> None:
+        """Note that a job has answered, and where it is in its life."""
+        turn = self._turns.get(key)
+        if turn is None:
+            return
+        self._live += (turn.stage is Stage.ENDED) - (stage is Stage.ENDED)
+        before, turn.stage, turn.failures = turn.stage, stage, 0
+        if stage is Stage.LAUNCHING:
+            self._seat(self._urgent, now, turn)
+        elif stage is Stage.RUNNING:
+            self._seat(self._regular, now, turn)
+        elif before is Stage.ENDED:
+            turn.over, turn.seat = True, 0
+        else:
+            self._seat(self._later, now + self._interval, turn)
+
+    def failed(self, key: JobKey, now: float) -> None:
+        """Note that a job gave no answer: it is asked soon again, and if that fails in its turn."""
+        turn = self._turns.get(key)
+        if turn is None:
+            return
+        if turn.stage is Stage.ENDED:
+            turn.over, turn.seat = True, 0
+            return
+        turn.failures += 1
+        if turn.failures == 1:
+            self._seat(self._later, now + min(_SOON, self._interval), turn)
+        else:
+            self._seat(self._regular, now, turn)
+
+    def lasted(self, seconds: float) -> None:
+        """Learn how long one call takes."""
+        self._calls = min(self._calls + 1, _MEMORY)
+        self._latency += (seconds - self._latency) / self._calls
+
+    def over(self, key: JobKey) -> bool:
+        """Whether nothing more is asked of a job: it has left, or told all after its end."""
+        turn = self._turns.get(key)
+        return turn is None or turn.over
+
+    def _seat(self, queue: _Queue, time: float, turn: _Turn) -> None:
+        turn.over = False
+        queue.push(time, next(self._seats), turn)
+
+    def _round(self, limit: float) -> float:
+        """Return the seconds from the first call to the last when every job is asked once."""
+        return max(0, self._live - 1) / limit * _RESERVE
+
+    def _lead(self, limit: float, expected: Expected | None) -> float:
+        """Return how long before a scrape to begin: all calls, and the last one's repetition.
+
+        It is never more than a period, so that no job is asked twice for one scrape.
+        """
+        if expected is None:
+            return inf
+        again = max(self._latency, 1 / limit)
+        return min(self._round(limit) + self._latency + again, expected.period)
+
+    def _stale(self, now: float, expected: Expected | None, lead: float) -> float:
+        """Return the time of the newest answer that is too old at present."""
+        if expected is None:
+            return now - self._interval
+        opens = expected.at - lead
+        # Who answers at the very moment of the opening has answered for this scrape.
+        return nextafter(opens, -inf) if now >= opens else -inf
+
+    def _due(self, answered: float, now: float, expected: Expected | None, lead: float) -> float:
+        """Return when an answer will be too old, by what is expected at present."""
+        if expected is None:
+            return answered + self._interval
+        opens = expected.at - lead
+        return opens if answered < opens or opens > now else expected.at

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from .model import Gone, Job, JobKey, ListedJob, Observation, Sighting, SubJob
 from .progress import add, advanced, expected_work, filled, gone, job_ratio, known_work, sighted
@@ -12,10 +13,17 @@ class JobStore:
 
     def __init__(self) -> None:
         self._jobs: dict[JobKey, Job] = {}
+        self._snapshot: tuple[Job, ...] | None = None
 
     def __iter__(self) -> Iterator[Job]:
         """Iterate over a snapshot: the store may change meanwhile."""
-        return iter(tuple(self._jobs.values()))
+        return iter(self.snapshot())
+
+    def snapshot(self) -> tuple[Job, ...]:
+        """Return all jobs: the same value until one changes."""
+        if self._snapshot is None:
+            self._snapshot = tuple(self._jobs.values())
+        return self._snapshot
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -32,11 +40,14 @@ class JobStore:
 
     def put(self, job: Job) -> None:
         """Keep a job's new value; a new job comes last."""
-        self._jobs[job.key] = job
+        if self._jobs.get(job.key) is not job:
+            self._jobs[job.key] = job
+            self._snapshot = None
 
     def remove(self, key: JobKey) -> None:
         """Forget a job."""
         self._jobs.pop(key, None)
+        self._snapshot = None
 
 
 def fold(job: Job, observation: Observation, *, now: float) -> Job:
@@ -107,14 +118,15 @@ def _completed(subjob: SubJob, earlier: SubJob | None) -> SubJob:
     """Fill what an answer leaves out with what an earlier one gave."""
     if earlier is None:
         return subjob
-    return replace(
-        subjob,
-        name=subjob.name or earlier.name,
-        counts=filled(subjob.counts, earlier.counts),
-        killed=subjob.killed or earlier.killed,
-        submitted=earlier.submitted if subjob.submitted is None else subjob.submitted,
-        completed=earlier.completed if subjob.completed is None else subjob.completed,
-    )
+    whole: dict[str, Any] = {
+        "name": subjob.name or earlier.name,
+        "counts": filled(subjob.counts, earlier.counts),
+        "killed": subjob.killed or earlier.killed,
+        "submitted": earlier.submitted if subjob.submitted is None else subjob.submitted,
+        "completed": earlier.completed if subjob.completed is None else subjob.completed,
+    }
+    same = all(getattr(subjob, name) is value for name, value in whole.items())
+    return subjob if same else replace(subjob, **whole)  # to copy costs more than to look
 
 
 def _gone(job: Job, listed: tuple[Sighting, ...]) -> Gone:

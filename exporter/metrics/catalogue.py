@@ -1,12 +1,11 @@
 """The metric catalogue: one row for each family, from which code, README and tests are made."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from ..jobs.model import Details, Job, JobStatus, KillReason, Sighting, SubJobStatus
 from ..jobs.progress import subjob_ratio
@@ -39,16 +38,43 @@ class JobFamily:
     """A row with the pure function that makes its samples from one job.
 
     Its labels are ``project`` and ``job_id`` and then those that ``samples`` gives values
-    for. What is not known is no sample: neither 0 nor NaN.
+    for. What is not known is no sample: neither 0 nor NaN. A row of at most one sample,
+    without labels of its own, has a ``value`` too, which is cheaper to ask.
     """
 
     family: Family
     samples: Callable[[Job], Iterable[Sample]]
+    value: Callable[[Job], float | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubJobFamily:
+    """A row with the pure function that makes its samples from one listed sub-job.
+
+    Its labels are ``project``, ``job_id`` and ``subjob_id`` and then those that ``each`` gives
+    values for; what is said of a :class:`JobFamily` holds here too.
+    """
+
+    family: Family
+    each: Callable[[Sighting], Iterable[Sample]]
+    value: Callable[[Sighting], float | None] | None = None
+
+    def samples(self, job: Job) -> Iterator[Sample]:
+        """Yield the samples of all listed sub-jobs, as a :class:`JobFamily` does."""
+        for sighting in job.listed:
+            for values, number in self.each(sighting):
+                yield (str(sighting.subjob.id), *values), number
+
+
+Row: TypeAlias = JobFamily | SubJobFamily
+_Subject = TypeVar("_Subject")
 
 
 JOB: Final = ("project", "job_id")
 SUBJOB: Final = (*JOB, "subjob_id")
 INFO: Final = ("name", "queue_name", "job_type", "engine_type", "owner", "database_name")
+_STATUSES: Final = tuple(JobStatus)
+_SUBJOB_STATUSES: Final = tuple(SubJobStatus)
 CACHED: Final = "Cached: as of dli_job_last_update_timestamp_seconds."
 
 
@@ -62,15 +88,20 @@ def _row(
     return JobFamily(Family(f"dli_job_{name}", f"{description} {CACHED}", (*JOB, *labels)), samples)
 
 
-def _value(name: str, description: str, value: Callable[[Job], float | None]) -> JobFamily:
-    """Make a row of at most one sample a job."""
+def _single(value: Callable[[_Subject], float | None]) -> Callable[[_Subject], Iterator[Sample]]:
+    """Return the samples of a row of at most one."""
 
-    def samples(job: Job) -> Iterator[Sample]:
-        number = value(job)
+    def samples(subject: _Subject) -> Iterator[Sample]:
+        number = value(subject)
         if number is not None:
             yield (), number
 
-    return _row(name, description, samples)
+    return samples
+
+
+def _value(name: str, description: str, value: Callable[[Job], float | None]) -> JobFamily:
+    """Make a row of at most one sample a job."""
+    return replace(_row(name, description, _single(value)), value=value)
 
 
 def _detail(name: str, description: str, field: str) -> JobFamily:
@@ -84,25 +115,18 @@ def _detail(name: str, description: str, field: str) -> JobFamily:
 def _subjob_row(
     name: str,
     description: str,
-    samples: Callable[[Job], Iterable[Sample]],
+    each: Callable[[Sighting], Iterable[Sample]],
     *labels: str,
-) -> JobFamily:
+) -> SubJobFamily:
     """Make a row about the sub-jobs that the API lists."""
-    return JobFamily(Family(f"dli_subjob_{name}", description, (*SUBJOB, *labels)), samples)
+    return SubJobFamily(Family(f"dli_subjob_{name}", description, (*SUBJOB, *labels)), each)
 
 
 def _subjob_value(
     name: str, description: str, value: Callable[[Sighting], float | None]
-) -> JobFamily:
+) -> SubJobFamily:
     """Make a row of at most one sample a listed sub-job."""
-
-    def samples(job: Job) -> Iterator[Sample]:
-        for sighting in job.listed:
-            number = value(sighting)
-            if number is not None:
-                yield (str(sighting.subjob.id),), number
-
-    return _subjob_row(name, description, samples)
+    return replace(_subjob_row(name, description, _single(value)), value=value)
 
 
 def tag_labels(tags: Iterable[str]) -> dict[str, str]:
@@ -131,7 +155,7 @@ def _info(keys: tuple[str, ...]) -> Callable[[Job], Iterator[Sample]]:
 
 def _status(job: Job) -> Iterator[Sample]:
     if job.status is not None:
-        for status in JobStatus:
+        for status in _STATUSES:
             yield (status,), status is job.status
 
 
@@ -146,20 +170,18 @@ def _end(job: Job) -> float | None:
 
 def _subjobs(job: Job) -> Iterator[Sample]:
     if job.status is not None:
-        listed = Counter(sighting.subjob.status for sighting in job.listed)
-        for status in SubJobStatus:
-            yield (status,), listed[status] + job.gone.statuses.get(status, 0)
+        listed = [sighting.subjob.status for sighting in job.listed]
+        for status in _SUBJOB_STATUSES:
+            yield (status,), listed.count(status) + job.gone.statuses.get(status, 0)
 
 
-def _subjob_info(job: Job) -> Iterator[Sample]:
-    for sighting in job.listed:
-        yield (str(sighting.subjob.id), sighting.subjob.name), 1
+def _subjob_info(sighting: Sighting) -> Iterator[Sample]:
+    yield (sighting.subjob.name,), 1
 
 
-def _subjob_status(job: Job) -> Iterator[Sample]:
-    for sighting in job.listed:
-        for status in SubJobStatus:
-            yield (str(sighting.subjob.id), status), status is sighting.subjob.status
+def _subjob_status(sighting: Sighting) -> Iterator[Sample]:
+    for status in _SUBJOB_STATUSES:
+        yield (status,), status is sighting.subjob.status
 
 
 def _subjob_reported(job: Job) -> Iterator[Sample]:
@@ -167,10 +189,9 @@ def _subjob_reported(job: Job) -> Iterator[Sample]:
         yield (str(job.subjob_id),), job.progress
 
 
-def _subjob_killed(job: Job) -> Iterator[Sample]:
-    for sighting in job.listed:
-        for reason, tasks in sorted(sighting.subjob.killed.items()):
-            yield (str(sighting.subjob.id), KillReason(reason)), tasks
+def _subjob_killed(sighting: Sighting) -> Iterator[Sample]:
+    for reason, tasks in sorted(sighting.subjob.killed.items()):
+        yield (KillReason(reason),), tasks
 
 
 # What Spark counts: the field of Counts, and its meaning in one sub-job.
@@ -190,11 +211,11 @@ _COUNTS: Final = (
 )
 _SUMMED: Final = "Sum over all sub-jobs seen so far, at the last sight of each."
 
-_FIXED: Final[tuple[JobFamily, ...]] = (
+_FIXED: Final[tuple[Row, ...]] = (
     _row("status", "1 for the status that the job has, 0 for the others.", _status, "status"),
     _value(
         "progress_ratio",
-        "Work done over work known, 0 to 1; falls when more work becomes known, 1 once FINISHED.",
+        "Work done over work expected, 0 to 1; falls when more turns up, 1 once FINISHED.",
         attrgetter("ratio"),
     ),
     _value(
@@ -204,7 +225,7 @@ _FIXED: Final[tuple[JobFamily, ...]] = (
     ),
     _value(
         "indices",
-        "Task indices to complete as far as is known: the denominator of the ratio.",
+        "Task indices to complete as far as is known; the ratio counts on those to come as well.",
         attrgetter("indices"),
     ),
     *(
@@ -269,9 +290,14 @@ _FIXED: Final[tuple[JobFamily, ...]] = (
         "Indices completed over tasks not skipped, 0 to 1; 1 once SUCCEEDED.",
         lambda sighting: subjob_ratio(sighting.subjob),
     ),
-    _subjob_row(
-        "reported_progress_ratio",
-        "The progress that the API reports for the sub-job that it names, as it is: may exceed 1.",
+    # The sub-job that it names need not be listed, so this is a row about the job.
+    JobFamily(
+        Family(
+            "dli_subjob_reported_progress_ratio",
+            "The progress that the API reports for the sub-job that it names, as it is: may"
+            " exceed 1.",
+            SUBJOB,
+        ),
         _subjob_reported,
     ),
     *(
@@ -302,7 +328,7 @@ _FIXED: Final[tuple[JobFamily, ...]] = (
 )
 
 
-def job_families(tags: tuple[str, ...] = ()) -> tuple[JobFamily, ...]:
+def job_families(tags: tuple[str, ...] = ()) -> tuple[Row, ...]:
     """Return the rows about jobs and sub-jobs; dli_job_info shows the tags with these keys.
 
     What a registration says of a tag counts before what the list API says.

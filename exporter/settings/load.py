@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import document, sources
+from . import sources
 from .mistakes import SettingsError, Source, describe, dotted
-from .model import Settings
+from .model import Settings, explain
 
 
 def load(
@@ -24,7 +24,9 @@ def load(
     :func:`.sources.from_vendor`. Without *projects* those of file and environment are left aside,
     whatever they say, and so are top-level ``jobs``: for commands that do not ask the user's DLI.
     """
-    if not isinstance(flags, argparse.Namespace):
+    if not flags:
+        flags = argparse.Namespace()  # most containers have none, and the parser takes 10 ms
+    elif not isinstance(flags, argparse.Namespace):
         flags = sources.FlagParser("dli-exporter").parse(flags)
     given = sources.from_flags(flags)
     file = _file(sources.merge(sources.from_environment(environ, ()), given))
@@ -35,6 +37,7 @@ def load(
     try:
         return _settings(sources.merge(file, vendor, variables, given))
     except ValidationError as error:
+        explain()
         from_file, from_vendor = Source(file, dotted), Source(vendor, sources.as_vendor_variable)
         raise SettingsError(
             describe(
@@ -72,6 +75,8 @@ def _file(configured: sources.Tree) -> sources.Tree:
     path = section.get("file") if isinstance(section, dict) else None
     if not isinstance(path, str):
         return {}
+    from . import document  # here: without a file nobody needs YAML
+
     tree = document.read(Path(path))
     if "config" in tree:
         raise SettingsError([f"{path}: config: cannot be set in the file; use --config.file"])

@@ -1,6 +1,10 @@
 """What an operator may set: one model, whose field texts are the help."""
 
+import ast
+import inspect
 import re
+import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -53,9 +57,7 @@ _MOST_TAG_LABELS: Final = 10
 class Section(BaseModel):
     """A part of the settings: it refuses what it does not know, and never changes."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -175,7 +177,9 @@ class Poll(Section):
     """How DLI is asked about jobs."""
 
     interval: PositiveDuration = Duration("15s")
-    """How often to ask about each running job, at most."""
+    """How often to ask about each running job, if scrapes do not tell when."""
+    align_to_scrapes: bool = True
+    """Ask about each running job shortly before the scrape that the last ones let expect."""
     timeout: PositiveDuration = Duration("10s")
     """How long one answer may take."""
 
@@ -344,3 +348,16 @@ class Settings(Section, BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read nothing behind the caller's back: :func:`load` says what comes from where."""
         return (init_settings,)
+
+
+def explain() -> None:
+    """Make the text below each field its description, for ``--help`` and for mistakes.
+
+    Pydantic's ``use_attribute_docstrings`` would do it at every start, for 30 ms.
+    """
+    classes = ast.parse(inspect.getsource(sys.modules[__name__])).body
+    for model in (statement for statement in classes if isinstance(statement, ast.ClassDef)):
+        for field, below in pairwise(model.body):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    globals()[model.name].model_fields[name].description = inspect.cleandoc(text)

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 from pydantic_settings import CliSettingsSource
 
 from .mistakes import Path, SettingsError, dotted
-from .model import DEFAULT_PROJECT, Settings
+from .model import DEFAULT_PROJECT, Settings, explain
 
 Tree = dict[str, Any]
 
@@ -72,6 +72,7 @@ class FlagParser(argparse.ArgumentParser):
             allow_abbrev=False,
             exit_on_error=False,
         )
+        explain()
         CliSettingsSource[Settings](
             Settings, cli_parse_args=False, root_parser=self, add_argument_method=_add_flag
         )

@@ -230,7 +230,7 @@ class Discovery:
             others=window.others,
             gaps=[*gaps, *self._window_gaps(window)],
             reached=self._reached(window),
-            since=window.first if window.full and first else 0.0,
+            since=window.first if window.full and first and window.first < inf else 0.0,
             truncated=any(walk.full for walk in (walks if first else every)),
             pages=sum(walk.pages for walk in every),
             error=next(iter(errors), None),
@@ -245,6 +245,8 @@ class Discovery:
         since = self._state.since
         if window.broken:
             return None
+        if since is None and window.full and window.first == inf:
+            return None  # many jobs, and no word about when: there is nothing to begin with
         if since is None or not window.full:
             return inf
         return min((low for low, _ in window.gaps() if low > since), default=window.last)

@@ -1,9 +1,9 @@
 """The endpoints: they only read memory, so that no scrape ever waits for the cloud."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -12,7 +12,7 @@ from .api import job_state
 from .negotiation import Format, accepts_gzip, choose_format
 from .page import landing_page
 from .scrapers import TIMEOUT_HEADER, Caller, Scrapers, patience
-from .stream import compressed, send, slices
+from .stream import send
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _HEADERS: Final = {
@@ -42,18 +42,35 @@ class Scrape:
     scraper: bool
 
 
+class Body(Protocol):
+    """A text of ``size`` bytes as of one moment, in two encodings.
+
+    Each comes in slices that take about a millisecond; some of them may be empty.
+    """
+
+    @property
+    def size(self) -> int:
+        """Bytes of the plain text."""
+
+    def plain(self) -> Iterator[bytes]:
+        """Return the text as it is."""
+
+    def gzip(self) -> Iterator[bytes]:
+        """Return one gzip member."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
     """What the endpoints read.
 
-    ``exposition`` yields the text in a format, ``monotonic`` is the clock of its snapshots;
+    ``exposition`` gives the text in a format, ``monotonic`` is the clock of its snapshots;
     ``healthy`` is false when the exporter itself hangs, ``ready`` true once every project was
     asked (whatever the answer). ``scrapers`` learn who has seen what; then ``scraped`` is
     told how every GET of /metrics went.
     """
 
     version: str
-    exposition: Callable[[Format], Iterable[bytes]]
+    exposition: Callable[[Format], Body]
     monotonic: Callable[[], float]
     jobs: Callable[[], Iterable[Job]]
     healthy: Callable[[], bool]
@@ -101,12 +118,12 @@ async def _metrics(request: web.Request, views: Views) -> web.StreamResponse:
     gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
     snapshot = views.monotonic()
     # At once, before anything can change: a scrape is never half old, half new.
-    pieces = list(views.exposition(chosen))
+    body = views.exposition(chosen)
     response = web.StreamResponse(headers={"Content-Type": chosen, "Vary": _VARY})
     if gzip:
         response.headers["Content-Encoding"] = "gzip"
     else:
-        response.content_length = sum(map(len, pieces))
+        response.content_length = body.size
     if request.method == "HEAD":
         return response
     caller = _caller(request)
@@ -115,7 +132,7 @@ async def _metrics(request: web.Request, views: Views) -> web.StreamResponse:
     sent = await send(
         request,
         response,
-        compressed(slices(pieces)) if gzip else slices(pieces),
+        body.gzip() if gzip else body.plain(),
         patience=patience(request.headers.get(TIMEOUT_HEADER)),
     )
     if caller is not None and sent.complete:

@@ -1,9 +1,12 @@
-"""Which scrapers there are, and what each of them has seen."""
+"""Which scrapers there are, what each of them has seen, and when the next one comes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final, Protocol
+
+from ..jobs.schedule import Expected
+from .rhythm import Rhythm
 
 TIMEOUT_HEADER: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 """What Prometheus, and whoever scrapes in its place, sends and no browser does."""
@@ -44,11 +47,12 @@ class Caller:
 
 @dataclass(slots=True)
 class _Scraper:
-    """A scraper: its last request, and the newest snapshot that it got whole."""
+    """A scraper: its last request, the newest snapshot that it got whole, and its rhythm."""
 
     caller: Caller
     heard: float
     received: float = -inf
+    rhythm: Rhythm = field(default_factory=Rhythm)
 
 
 class Scrapers:
@@ -77,6 +81,7 @@ class Scrapers:
         else:
             self._scrapers.remove(scraper)
             scraper.caller, scraper.heard = caller, now
+        scraper.rhythm.note(now)
         self._scrapers.append(scraper)
         del self._scrapers[:-_REMEMBERED]
 
@@ -105,6 +110,12 @@ class Scrapers:
         """Return the addresses of the scrapers that are still waited for."""
         late = (scraper for scraper in self._present(now) if scraper.received < since)
         return tuple(scraper.caller.address for scraper in late)
+
+    def next_expected(self, now: float) -> Expected | None:
+        """Return the first scrape expected after ``now``; None if no scraper has a rhythm."""
+        rhythms = (scraper.rhythm.next(now) for scraper in self._scrapers)
+        known = (expected for expected in rhythms if expected is not None)
+        return min(known, key=lambda expected: expected.at, default=None)
 
     def _present(self, now: float) -> list[_Scraper]:
         return [scraper for scraper in self._scrapers if now - scraper.heard <= WINDOW]

@@ -1,41 +1,10 @@
 """A large body written in slices, so that nobody waits for a slow reader."""
 
 import asyncio
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from aiohttp import web
-
-_SLICE: Final = 128 * 1024
-"""Bytes that are copied, compressed and written at a time, about a millisecond's work."""
-_LEVEL: Final = 1
-"""Half the time of level 6: a scrape is read once, within one network as a rule."""
-_GZIP: Final = 31
-"""zlib's name for a gzip header and the largest window."""
-
-
-def slices(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Join small pieces: a system call and a wait for each of them would cost more."""
-    batch: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        batch.append(piece)
-        size += len(piece)
-        if size >= _SLICE:
-            yield b"".join(batch)
-            batch, size = [], 0
-    if batch:
-        yield b"".join(batch)
-
-
-def compressed(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Compress part by part into one gzip member; a part may come out empty."""
-    compressor = zlib.compressobj(_LEVEL, wbits=_GZIP)
-    for part in parts:
-        yield compressor.compress(part)
-    yield compressor.flush()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Exporters with a settings file, jobs made for a test, and what /metrics says about them."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Project, Scene, Simulator, Timeline
 
-from .processes import Process, dli_exporter, eventually, listening
+from .processes import PATIENCE, Process, dli_exporter, eventually, listening, running
 
 SOON: Final = 5.0
 """Seconds that count as at once, on a busy machine."""
@@ -37,7 +39,7 @@ class Metrics:
             }
         )
 
-    def found(self, name: str, **labels: str) -> list[tuple[Mapping[str, str], float]]:
+    def found(self, name: str, /, **labels: str) -> list[tuple[Mapping[str, str], float]]:
         """List the samples of a name that have these labels, whatever else they have."""
         return [
             (dict(given), value)
@@ -45,13 +47,13 @@ class Metrics:
             if each == name and labels.items() <= dict(given).items()
         ]
 
-    def value(self, name: str, **labels: str) -> float | None:
+    def value(self, name: str, /, **labels: str) -> float | None:
         """Give the value of at most one sample; None if there is none."""
         found = self.found(name, **labels)
         assert len(found) <= 1, found
         return found[0][1] if found else None
 
-    def total(self, name: str, **labels: str) -> float:
+    def total(self, name: str, /, **labels: str) -> float:
         """Sum up samples."""
         return sum(value for _, value in self.found(name, **labels))
 
@@ -94,7 +96,7 @@ class Exporter:
         assert found is not None
         return found
 
-    async def shows(self, name: str, value: float | None, **labels: str) -> Metrics:
+    async def shows(self, name: str, value: float | None, /, **labels: str) -> Metrics:
         """Wait until a series has a value; None is no series."""
 
         async def shown() -> Metrics | None:
@@ -109,9 +111,28 @@ class Exporter:
 @asynccontextmanager
 async def exporter(settings: Path, *flags: str) -> AsyncIterator[Exporter]:
     """Run an exporter on any free port; SIGTERM must end it well."""
-    command = (f"--config.file={settings}", "--web.listen-address=127.0.0.1:0", *flags)
-    async with dli_exporter(*command, cwd=settings.parent) as process:
+    async with dli_exporter(*_flags(settings), *flags, cwd=settings.parent) as process:
         yield Exporter(process, await listening(process))
+
+
+@asynccontextmanager
+async def crashing(settings: Path) -> AsyncIterator[Exporter]:
+    """Run an exporter on any free port, which may end as it likes."""
+    command = (sys.executable, "-m", "exporter", *_flags(settings))
+    async with running(*command, cwd=settings.parent) as process:
+        yield Exporter(process, await listening(process))
+
+
+def _flags(settings: Path) -> tuple[str, ...]:
+    return f"--config.file={settings}", "--web.listen-address=127.0.0.1:0"
+
+
+async def asked(
+    dli: Simulator, condition: Callable[[Simulator], bool], within: float = PATIENCE
+) -> None:
+    """Wait until what was asked of a simulator fulfils a condition."""
+    async with asyncio.timeout(within):
+        await dli.until(condition)
 
 
 def quiet(*projects: Project, **changes: Any) -> Simulator:

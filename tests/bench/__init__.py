@@ -1,0 +1,1 @@
+"""The performance goals, measured side by side in one run: ``make bench``."""

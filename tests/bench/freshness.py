@@ -1,0 +1,204 @@
+"""How old the data is at the scrape, on virtual time: ``make bench-freshness``."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from .table import Row, table
+from .virtual import (
+    Burst,
+    Exporter,
+    FixedInterval,
+    Outcome,
+    Project,
+    RoundRobin,
+    Scraping,
+    Strategy,
+    World,
+)
+
+PERIOD = 15.0
+SUCCESS = 0.99
+STRATEGIES: dict[str, Callable[[Project], Strategy]] = {
+    "dli-exporter": Exporter,
+    "round robin": RoundRobin,
+    "fixed interval": FixedInterval,
+    "burst": Burst,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A project, and what one strategy made of it."""
+
+    project: Project
+    strategy: str
+    outcome: Outcome
+
+    @property
+    def bound(self) -> bool:
+        """Whether there are more jobs than can be asked between two scrapes."""
+        return self.project.jobs / self.project.quota >= PERIOD
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The mean and the longest age that no schedule can beat when the quota is short.
+
+        With quota to spare: one round of calls and the last one's answer, for both.
+        """
+        each, latency = self.project.jobs / self.project.quota, self.project.latency
+        if self.bound:
+            return each / SUCCESS / 2 + latency / 2, each / SUCCESS + latency / 2
+        return each + latency, each + latency
+
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        """Mean, 99th percentile and longest age over their limits."""
+        (mean, longest), outcome = self.limits, self.outcome
+        return outcome.mean / mean, outcome.p99 / longest, outcome.longest / longest
+
+    @property
+    def calls(self) -> float:
+        """Calls per job and scrape."""
+        return self.outcome.calls / self.outcome.scrapes / self.project.jobs
+
+
+def measured(project: Project, strategy: str, *, since: float, until: float) -> Result:
+    """Run one strategy against a project."""
+    world = World(project, STRATEGIES[strategy])
+    return Result(project, strategy, world.run(since=since, until=until))
+
+
+def steady(project: Project, strategy: str) -> Result:
+    """Run until all is learnt, then measure some rounds and some hundred scrapes."""
+    turn = project.jobs / project.quota
+    since = max(2.2 * turn, 10 * PERIOD)
+    scrapes = 400 if project.jobs <= 10 else 100
+    return measured(project, strategy, since=since, until=since + max(3 * turn, scrapes * PERIOD))
+
+
+def grid(small: bool) -> Iterator[Project]:
+    """Give the projects: 1 to 10,000 jobs, 1 to 100 calls a second, calls of 50 to 500 ms."""
+    for jobs in (1, 10, 100, 1000) if small else (1, 10, 100, 1000, 10_000):
+        for quota in (1, 20) if small else (1, 5, 20, 100):
+            for latency in (0.2,) if small else (0.05, 0.2, 0.5):
+                yield Project(jobs=jobs, quota=quota, latency=latency)
+
+
+def dropped(*, tells: bool) -> Result:
+    """Halve the quota in the middle, and measure from when the old answers are gone."""
+    project = Project(
+        jobs=1000, quota=20.0, latency=0.2, drop=200.0, later=10.0, tells=tells, window=1.0
+    )
+    result = measured(project, "dli-exporter", since=320.0, until=800.0)
+    after = Project(jobs=1000, quota=10.0, latency=0.2, tells=tells)
+    return Result(after, result.strategy, result.outcome)
+
+
+RHYTHMS: dict[str, tuple[Scraping, ...]] = {
+    "two scrapers out of step": (Scraping(), Scraping(offset=6.0)),
+    "every 15 s and every 60 s": (Scraping(), Scraping(period=60.0, offset=4.0)),
+    "jitter of 200 ms": (Scraping(jitter=0.2),),
+    "a tenth of the scrapes missed": (Scraping(missed=0.1),),
+    "a restart at another time": (Scraping(moves=900.0),),
+}
+"""With quota to spare: what scrapers may do."""
+
+
+def rhythms() -> Iterator[tuple[str, Result]]:
+    """Run the exporter with scrapers of several rhythms, with and without quota to spare."""
+    for name, scrapers in RHYTHMS.items():
+        for jobs in (10, 200):
+            project = Project(jobs=jobs, quota=5.0, latency=0.2, scrapers=scrapers)
+            yield name, measured(project, "dli-exporter", since=300.0, until=3300.0)
+
+
+def goals(results: Iterable[Result], drops: Iterable[Result]) -> Iterator[Row]:
+    """Compare the exporter's results with the goals."""
+    ours = [result for result in results if result.strategy == "dli-exporter"]
+    bound = [result for result in ours if result.bound]
+    spare = [result for result in ours if not result.bound]
+    quick = [result for result in bound if result.project.latency <= 0.2]
+    slow = [result for result in bound if result.project.latency > 0.2]
+    yield _age("quota-bound, latency up to 0.2 s", quick)
+    if slow:
+        yield _age("quota-bound, latency 0.5 s", slow)
+    yield _age("quota halved in the middle", list(drops))
+    yield _round("quota to spare, a round longer than two calls", spare, lambda turns: turns >= 2)
+    yield _round("quota to spare, a round shorter than that", spare, lambda turns: turns < 2)
+
+
+def _age(what: str, results: list[Result]) -> Row:
+    mean = max(result.ratios[0] for result in results)
+    longest = max(result.ratios[2] for result in results)
+    return Row(
+        "P5",
+        f"age over its limit, {what}",
+        "mean 1.03, max 1.10",
+        f"worst of {len(results)}: mean {mean:.2f}, max {longest:.2f}",
+        mean <= 1.03 and longest <= 1.10,
+    )
+
+
+def _round(what: str, results: list[Result], belongs: Callable[[float], bool]) -> Row:
+    """Judge the cells whose round of calls takes so many times the latency of one."""
+    cells = [
+        result
+        for result in results
+        if belongs(result.project.jobs / result.project.quota / result.project.latency)
+    ]
+    mean = max(result.ratios[0] for result in cells)
+    calls = max(result.calls for result in cells)
+    kept = sum(result.ratios[0] <= 1 for result in cells)
+    return Row(
+        "P6",
+        f"mean age over a round and a call, {what}",
+        "1, 1.2 calls",
+        f"worst of {len(cells)}: {mean:.2f}, {calls:.2f} calls ({kept} within)",
+        mean <= 1 and calls <= 1.2,
+    )
+
+
+def line(result: Result, name: str = "") -> str:
+    """Write a result in columns."""
+    project, outcome = result.project, result.outcome
+    mean, p99, longest = result.ratios
+    refused = outcome.refused / max(1, outcome.calls)
+    return (
+        f"{project.jobs:6} {project.quota:4g} {project.latency:5.2f}"
+        f" {'bound' if result.bound else 'spare'}  {name or result.strategy:30}"
+        f" {outcome.mean:9.2f} s {mean:6.2f}x {p99:6.2f}x {longest:6.2f}x"
+        f" {result.calls:7.2f} {refused:7.1%}"
+    )
+
+
+HEAD = (
+    "  jobs    Q  late quota  schedule                         mean age   mean    p99     max"
+    "  calls/j refused"
+)
+
+
+def main() -> None:
+    """Print all results, and the goals."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--small", action="store_true", help="some seconds instead of a minute")
+    small = options.parse_args().small
+    show = sys.stdout.write
+    show(f"{HEAD}\n")
+    results = []
+    for project in grid(small):
+        for strategy in STRATEGIES:
+            results.append(steady(project, strategy))
+            show(f"{line(results[-1])}\n")
+    drops = [dropped(tells=tells) for tells in (False, True)]
+    for tells, result in zip(("unsaid", "stated"), drops, strict=True):
+        show(f"{line(result, f'quota halved, {tells}')}\n")
+    for name, result in rhythms():
+        show(f"{line(result, name)}\n")
+    for text in table(goals(results, drops)):
+        show(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()
