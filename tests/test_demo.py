@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import exporter
 from exporter import app
 from exporter.check import check
 from exporter.connection import StartError
@@ -19,7 +20,7 @@ from exporter.settings import Settings, load
 from exporter.simulator import Repeat, Simulator, Throttle
 
 ANYWHERE: Final = {"listen_address": "127.0.0.1:0"}
-RECORDINGS: Final = Path(__file__).parent.parent / "exporter" / "simulator" / "recordings"
+RECORDINGS: Final = Path(exporter.__file__).parent / "simulator" / "recordings"
 
 
 def settings(**simulator: object) -> Settings:
