@@ -5,16 +5,17 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 	$(python) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $(python))))
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format eval lock wheel clean
+.PHONY: help run setup test bench lint bench-freshness format eval lock wheel clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
 
 run: .venv/runtime.stamp ## Start the demo: the exporter and a simulated DLI, no account needed
 	$(BIN)/dli-exporter demo
@@ -22,11 +23,17 @@ run: .venv/runtime.stamp ## Start the demo: the exporter and a simulated DLI, no
 test: lint ## Run all checks and tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+bench: setup ## Measure the performance goals beside others (BENCH_ARGS=--small for seconds)
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
 lint: setup ## Check format, style, types and layers
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+bench-freshness: setup ## Simulate the age of the data at the scrape, on virtual time
+	$(BIN)/python -m tests.bench.freshness $(BENCH_ARGS)
 
 format: setup ## Write the code in its one format
 	$(BIN)/ruff format

@@ -90,7 +90,8 @@ class Exporter:
             ripe=self._ripe.set,
         )
         self._telemetry = Telemetry(
-            jobs=lambda: self._tracker.jobs(),
+            jobs=lambda: self._tracker,
+            revision=lambda: self._exposition.revision,
             delivered=lambda job: self._tracker.delivered(job),
             series=lambda: self._exposition.series,
             now=time.time,
@@ -172,7 +173,9 @@ class Exporter:
             log.warning("not every scraper has seen the final picture: web.linger is over")
         for task in (seen, quitting):
             task.cancel()
-        await asyncio.gather(seen, quitting, return_exceptions=True)
+        await asyncio.wait({seen, quitting})
+        if not seen.cancelled():
+            seen.result()  # raises what nobody foresaw
 
     async def _final_picture_seen(self) -> None:
         """Ask once more for what is not final, and wait for the scrapes that show it."""

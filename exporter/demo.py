@@ -59,8 +59,14 @@ def connected_to(settings: Settings, address: str, dli: simulator.Simulator) -> 
         requests_per_second=20,
         discovery=Discovery(enabled=True, interval=Duration(_DISCOVERY_INTERVAL)),
     )
-    tags = settings.tags.model_copy(update={"name": "jobName"})
-    return settings.model_copy(update={"projects": {DEFAULT_PROJECT: project}, "tags": tags})
+    changed = {
+        "projects": {DEFAULT_PROJECT: project},
+        "tags": settings.tags.model_copy(update={"name": "jobName"}),
+    }
+    if "linger" not in settings.web.model_fields_set:
+        # Nobody has to see how simulated jobs end.
+        changed["web"] = settings.web.model_copy(update={"linger": Duration("0s")})
+    return settings.model_copy(update=changed)
 
 
 def _simulator(settings: SimulatorSettings) -> simulator.Simulator:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from .dli.client import DliClient
-from .dli.errors import DliError, JobExpired, JobNotFound
+from .dli.errors import DliError, JobExpired, JobNotFound, QueueBusy
 from .dli.schema import Answer
 from .jobs.model import Job, JobKey, JobStatus
 from .jobs.schedule import Expected, Schedule, Stage
@@ -19,6 +19,8 @@ from .troubles import Troubles
 log = logging.getLogger(__name__)
 
 
+_DENIALS: Final = 3
+"""So often in a row a job that was never seen must be unknown to DLI to be dropped."""
 _WORDS: Final = 100
 """Unknown status words that are logged at most."""
 
@@ -60,6 +62,7 @@ class Poller:
         self._boarding: JobKey | None = None
         self._out = 0
         self._looked_up: set[JobKey] = set()
+        self._denials: dict[JobKey, int] = {}
         self._words: set[str] = set()
         self._woken = asyncio.Event()
         self._beat = monotonic()
@@ -84,6 +87,7 @@ class Poller:
         """Ask for a job no more."""
         self._schedule.remove(key)
         self._looked_up.discard(key)
+        self._denials.pop(key, None)
         self._troubles.forget(key)
 
     def hasten(self, keys: Iterable[JobKey]) -> None:
@@ -143,7 +147,7 @@ class Poller:
             if key in self._schedule:  # it may have left while it stood in line
                 await self._ask(key)
         except DliError as error:
-            self._schedule.failed(key, self._monotonic())
+            self._unanswered(key)
             self._troubles.failed(error, key)
         finally:
             self._out -= 1
@@ -169,6 +173,11 @@ class Poller:
         except (JobNotFound, JobExpired) as error:
             await self._confirm(key, error)
             return
+        except QueueBusy:
+            # Or too old to tell progress at all: then only the list knows of the job's end.
+            await self._look_up(key)
+            raise
+        self._denials.pop(key, None)
         self._schedule.lasted(self._monotonic() - left)
         job = self._answered(key, answer)
         if job is not None and self._lacks_details(job):
@@ -210,12 +219,26 @@ class Poller:
             self._troubles.limping("list API", unconfirmed)
             raise error from None
         self._troubles.works("list API")
-        if row is None:
-            expired = isinstance(error, JobExpired)
-            self._tracker.drop(key, DropReason.EXPIRED if expired else DropReason.NOT_FOUND)
-        else:
+        if row is not None:
             self._tracker.describe(key, row)
             self._troubles.failed(error, key)
+        elif self._denied(key):
+            expired = isinstance(error, JobExpired)
+            self._tracker.drop(key, DropReason.EXPIRED if expired else DropReason.NOT_FOUND)
+        self._unanswered(key)
+
+    def _denied(self, key: JobKey) -> bool:
+        """Whether to believe that there is no such job.
+
+        One that was never seen may have been submitted a moment ago: it has three chances.
+        """
+        job = self._tracker.get(key)
+        self._denials[key] = self._denials.get(key, 0) + 1
+        seen = job is not None and job.last_update is not None
+        return seen or self._denials[key] >= _DENIALS
+
+    def _unanswered(self, key: JobKey) -> None:
+        """Note that progress gave no answer, though the list may have told of the end."""
         job = self._tracker.get(key)
         if job is not None and job.ended is not None:
             self._schedule.answered(key, self._monotonic(), Stage.ENDED)

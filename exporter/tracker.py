@@ -114,10 +114,6 @@ class Tracker:
         """Iterate over a snapshot of the jobs."""
         return iter(self._store)
 
-    def jobs(self) -> tuple[Job, ...]:
-        """Return all jobs: the same value until one changes."""
-        return self._store.snapshot()
-
     def __contains__(self, key: JobKey) -> bool:
         return key in self._store
 

@@ -16,7 +16,7 @@ from exporter import app
 from exporter.check import check
 from exporter.connection import StartError
 from exporter.demo import connected_to, connection, simulated
-from exporter.settings import Settings, load
+from exporter.settings import Duration, Settings, load
 from exporter.simulator import Repeat, Simulator, Throttle
 
 ANYWHERE: Final = {"listen_address": "127.0.0.1:0"}
@@ -97,7 +97,7 @@ async def test_the_demo_keeps_the_other_settings() -> None:
     given = Settings.model_validate(
         {
             "simulator": ANYWHERE,
-            "web": {"listen_address": "127.0.0.1:1234"},
+            "web": {"listen_address": "127.0.0.1:1234", "linger": "7s"},
             "poll": {"interval": "3s"},
             "tags": {"deadline": "sla", "labels": ["workspace"]},
         }
@@ -109,6 +109,12 @@ async def test_the_demo_keeps_the_other_settings() -> None:
     assert connected.tags.name == "jobName"
     assert connected.projects["default"].discovery.enabled
     assert given.projects == {}
+
+
+async def test_the_demo_does_not_stay_for_a_last_scrape_unless_told_to() -> None:
+    given = Settings.model_validate({"simulator": ANYWHERE})
+    async with simulated(given.simulator) as (address, dli):
+        assert connected_to(given, address, dli).web.linger == Duration("0s")
 
 
 @pytest.mark.parametrize("seed", range(1, 6))

@@ -451,6 +451,14 @@ async def test_one_bad_answer_that_may_be_bad_luck_costs_one_retry(
     assert client.reasons == [kind, None]
 
 
+async def test_it_is_told_once_that_a_call_departs_however_often_it_is_tried(
+    client: Client, wire: Wire
+) -> None:
+    wire.answers, departures = [reply(503), reply()], list[int]()
+    await client.progress(JOB, lambda: departures.append(len(wire.requests)))
+    assert (departures, len(wire.requests)) == ([0], 2)
+
+
 async def test_there_are_two_retries_at_most_and_they_wait_longer_each_time(
     session: aiohttp.ClientSession, wire: Wire
 ) -> None:

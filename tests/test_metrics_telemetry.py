@@ -96,10 +96,8 @@ def test_ends_are_shown_from_the_first_job_of_a_queue() -> None:
     assert ends == {("QUERY", "prod", "etl", end): 0 for end in ("FINISHED", "FAILED", "CANCELLED")}
 
 
-@pytest.mark.parametrize(("duration", "observed"), [(90.0, {"90": 1}), (None, {})])
-def test_an_end_is_counted_and_its_duration_if_it_is_known(
-    duration: float | None, observed: dict[str, int]
-) -> None:
+@pytest.mark.parametrize("duration", [90.0, None])
+def test_an_end_is_counted_and_its_duration_if_it_is_known(duration: float | None) -> None:
     own = telemetry()
     own.ended(
         "prod", queue_name="etl", job_type="QUERY", status=JobStatus.FAILED, duration=duration
@@ -107,7 +105,7 @@ def test_an_end_is_counted_and_its_duration_if_it_is_known(
     labels = ("QUERY", "prod", "etl", "FAILED")
     assert values(own, "dli_jobs_ended_total")[labels] == 1
     sums = values(own, "dli_job_duration_seconds_sum")
-    assert sums == {labels: float(seconds) for seconds in observed}
+    assert sums == ({} if duration is None else {labels: duration})
 
 
 def test_retired_and_dropped_jobs_are_counted() -> None:

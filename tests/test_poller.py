@@ -17,6 +17,7 @@ from exporter.dli.signing import AccessKey
 from exporter.dli.transport import session
 from exporter.jobs.model import Job, JobKey, JobStatus, Registration
 from exporter.jobs.retention import Retention
+from exporter.jobs.schedule import Expected
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.telemetry import Telemetry
 from exporter.poller import Poller
@@ -138,10 +139,12 @@ async def world(
     concurrency: int = 4,
     wait: Wait = asyncio.sleep,
     now: Callable[[], float] | None = None,
+    expected: Callable[[float], Expected | None] = lambda _: None,
 ) -> AsyncIterator[World]:
     """Connect a poller to a simulator without jobs.
 
     ``wait`` spends the delays of faults; ``now`` is the poller's wall clock if not everybody's.
+    ``expected`` tells the next scrape.
     """
     clock = Clock()
     simulator = Simulator(projects=[PROJECT], scene=Scene(jobs=0), now=clock)
@@ -179,6 +182,7 @@ async def world(
             concurrency=concurrency,
             now=now or clock,
             monotonic=clock,
+            expected=expected,
         )
         tracker.attach("prod", poller)
         yield World(address, simulator, clock, poller, tracker, telemetry)
@@ -209,7 +213,7 @@ BROKEN: Final = {
     "an empty object": Fault(body="{}"),
     "null": Fault(body="null"),
     "a failure in words": Fault(rewrite=lambda body: {**body, "is_success": False}),
-    "an error of DLI": Fault(status=400, code="DLI.0999"),
+    "an error of DLI": Fault(status=400, code="DLI.0009"),
     "an error of the server": Fault(status=500, code="DLI.0005"),
     "an outage": Fault(status=503, code="APIGW.0202"),
     "a quota": Fault(status=429, code="APIGW.0308"),
@@ -370,6 +374,20 @@ async def test_a_running_job_is_asked_once_an_interval() -> None:
             await each.until_asked(job_id, times)
 
 
+async def test_a_running_job_is_asked_shortly_before_the_scrape_that_is_expected() -> None:
+    scrape = NOW + 1000
+    async with world(expected=lambda _: Expected(scrape, 60.0)) as each:
+        job_id = each.submit()
+        await each.poller.once()
+        async with each.running():
+            each.clock.now += 10 * INTERVAL
+            await each.quiet()
+            assert each.asked(job_id) == 1
+            scrape = each.clock.now
+            await each.quiet()
+            await each.until_asked(job_id, 2)
+
+
 async def test_an_ended_job_is_asked_once_more_and_no_more(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -516,3 +534,36 @@ async def test_the_beat_tells_when_the_loop_last_went_round() -> None:
         async with each.running():
             await each.quiet()
             assert each.poller.beat >= NOW + 100
+
+
+async def test_a_job_of_which_no_progress_is_to_be_had_ends_by_the_list() -> None:
+    async with world() as each:
+        job_id = each.submit()
+        each.simulator.faults.add(
+            Fault(endpoint=Endpoint.PROGRESS, status=400, code="DLI.0999", message="too old")
+        )
+        await each.poller.once()
+        assert each.job(job_id).status is JobStatus.RUNNING
+        each.clock.now += 60.0
+        await each.poller.once()
+        assert each.job(job_id).status is JobStatus.FINISHED
+
+
+async def test_a_job_that_was_submitted_a_moment_ago_has_three_chances() -> None:
+    async with world() as each:
+        each.watch("85798b38-ae44-48eb-bb90-7cf0dcdafe7b")
+        for _ in range(2):
+            await each.poller.once()
+            assert len(list(each.tracker)) == 1
+        await each.poller.once()
+        assert not list(each.tracker)
+        assert each.metric("dli_exporter_jobs_dropped_total", reason="not_found") == 1
+
+
+async def test_a_job_that_was_seen_and_is_denied_is_dropped_at_once() -> None:
+    async with world() as each:
+        job_id = each.submit()
+        await each.poller.once()
+        each.simulator.forget(job_id)
+        await each.poller.once()
+        assert not list(each.tracker)

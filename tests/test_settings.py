@@ -178,7 +178,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
             project_id: 0123
             credentials: {{provider: static, ak: 0777, sk: NO, security_token: null}}
         jobs: {JOB}
-        poll: {{interval: 1h30m, timeout: 500ms}}
+        poll: {{interval: 1h30m, timeout: 500ms, align_to_scrapes: no}}
         web: {{listen_address: "[::1]:9999"}}
         log: {{level: debug, format: json}}
         zones: {{CST: +10:00, brt: -03:30}}
@@ -198,6 +198,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert default.credentials.sk.get_secret_value() == "NO"
     assert default.jobs == (JOB,)
     assert (settings.poll.interval, settings.poll.timeout) == (5400.0, 0.5)
+    assert not settings.poll.align_to_scrapes
     assert (settings.web.listen_address.host, settings.web.listen_address.port) == ("::1", 9999)
     assert (settings.log.level, settings.log.format) == ("debug", "json")
     assert settings.zones == {"CST": 36_000, "BRT": -12_600}

@@ -29,14 +29,14 @@ def test_a_project_as_variables_of_a_shell() -> None:
 
 
 def test_a_security_token_is_a_variable_too() -> None:
-    temporary = replace(ONE, security_token="a b'c")  # noqa: S106 - made up
+    temporary = replace(ONE, security_token="a b'c")
     found = variables(settings_environment(ADDRESS, temporary, ()))
     assert found.pop("HUAWEICLOUD_SDK_SECURITY_TOKEN") == temporary.security_token
     assert "DLI_EXPORTER_PROJECTS__DEFAULT__JOBS" not in found
 
 
 def test_projects_as_a_settings_file() -> None:
-    two = replace(demo_project(1, "two"), id="0" * 32, security_token="t")  # noqa: S106 - made up
+    two = replace(demo_project(1, "two"), id="0" * 32, security_token="t")
     assert yaml.safe_load(settings_yaml(ADDRESS, [ONE, two], {ONE.id: JOBS})) == {
         "projects": {
             "default": {

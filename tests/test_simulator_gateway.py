@@ -12,9 +12,9 @@ from exporter.simulator.gateway import Gateway, Project, SignedRequest, Throttle
 NOW = 1_700_000_000.0
 HOST = "127.0.0.1:10297"
 PATH = "/v1.0/p1/jobs"
-ONE = Project(id="p1", ak="AK1", sk="secret-one", token="token-one")  # noqa: S106 - made up
+ONE = Project(id="p1", ak="AK1", sk="secret-one", token="token-one")
 TWO = Project(id="p2", ak="AK2", sk="secret-two", name="two")
-TEMPORARY = replace(ONE, security_token="temporary/token==")  # noqa: S106 - made up
+TEMPORARY = replace(ONE, security_token="temporary/token==")
 
 
 def key(project: Project, **other: Any) -> AccessKey:
@@ -155,7 +155,7 @@ def test_temporary_keys_pass_with_their_token_only() -> None:
     gateway = Gateway([TEMPORARY])
     gateway.admit(signed(key(TEMPORARY)), "p1", NOW)
     assert "ak not exist" in refusal(gateway, signed(key(TEMPORARY, security_token=None)))
-    assert "decrypt token fail" in refusal(gateway, signed(key(TEMPORARY, security_token="old")))  # noqa: S106 - made up
+    assert "decrypt token fail" in refusal(gateway, signed(key(TEMPORARY, security_token="old")))
 
 
 def test_a_security_token_must_be_signed() -> None:
@@ -166,7 +166,7 @@ def test_a_security_token_must_be_signed() -> None:
 
 
 def test_a_security_token_with_a_permanent_key_is_refused() -> None:
-    told = refusal(Gateway([ONE]), signed(key(ONE, security_token="x")))  # noqa: S106 - made up
+    told = refusal(Gateway([ONE]), signed(key(ONE, security_token="x")))
     assert "decrypt token fail" in told
 
 

@@ -441,7 +441,7 @@ async def test_odd_job_ids_are_unknown_and_break_nothing(empty: World) -> None:
 
 
 async def test_credentials_can_change_while_serving(empty: World) -> None:
-    empty.simulator.gateway.put(replace(ONE, token="new"))  # noqa: S106 - made up
+    empty.simulator.gateway.put(replace(ONE, token="new"))
     assert (await empty.client.get("/v1.0/{p}/jobs"))[0] == 401
-    empty.client.project = replace(ONE, token="new")  # noqa: S106 - made up
+    empty.client.project = replace(ONE, token="new")
     assert (await empty.client.get("/v1.0/{p}/jobs"))[0] == 200

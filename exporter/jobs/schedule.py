@@ -13,6 +13,8 @@ _RESERVE: Final = 1.1
 """A round is begun so much earlier than its calls need: others spend from the quota too."""
 _LATENCY: Final = 0.2
 """Seconds that a call is taken to last before one has come back."""
+_FAVOURS: Final = 4
+"""So many calls in a row go to new jobs and the like while others wait."""
 _SOON: Final = 1.0
 """Seconds after which a job is asked again that gave no answer, for the first time in a row."""
 _MEMORY: Final = 64
@@ -29,7 +31,10 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The next scrape: the earliest moment it may come, and the seconds between such scrapes."""
+    """The next scrape: the earliest moment it may come.
+
+    ``period`` is the seconds between two scrapes of the scraper that comes most often.
+    """
 
     at: float
     period: float
@@ -75,7 +80,7 @@ class Schedule:
     Where a scrape is expected, each job is asked once shortly before it, so early that the
     quota suffices for all of them; if it does not, that is all the time. Where none is
     expected, each is asked once an ``interval``. New and launching jobs, and those whose end
-    was just seen, come before the others, with every second call at most. An ended job is asked
+    was just seen, come before the others, with four of five calls at most. An ended job is asked
     once more, an interval later: Spark reports kills after a sub-job's end.
 
     A decision costs O(log jobs). All times are seconds of one monotonic clock; ``limit`` is the
@@ -89,7 +94,7 @@ class Schedule:
         self._urgent, self._regular, self._later = _Queue(), _Queue(), _Queue()
         self._seats = count(1)
         self._live = 0
-        self._favoured = False
+        self._favours = 0
         self._latency, self._calls = _LATENCY, 0
 
     def __contains__(self, key: JobKey) -> bool:
@@ -129,17 +134,16 @@ class Schedule:
 
     def take(self, now: float, *, limit: float, expected: Expected | None) -> JobKey | None:
         """Return the job to ask now, which ``answered`` or ``failed`` follows; None if not yet."""
-        while self._later.first() <= now:
-            self._seat(self._urgent, -inf, self._later.pop())
+        self._recall(now)
         lead = self._lead(limit, expected)
         urgent = self._urgent.first() <= self._stale(now, expected, lead)
         bound = expected is not None and self._round(limit) >= expected.period
         regular = self._regular.first() <= (now if bound else self._stale(now, expected, lead))
         if not urgent and not regular:
             return None
+        favour = urgent and not (regular and self._favours >= _FAVOURS)
         # An urgent one that nobody else waits beside takes nobody's call.
-        favour = urgent and not (regular and self._favoured)
-        self._favoured = favour and regular
+        self._favours = self._favours + 1 if favour and regular else 0
         return (self._urgent if favour else self._regular).pop().key
 
     def wait(self, now: float, *, limit: float, expected: Expected | None) -> float:
@@ -169,7 +173,10 @@ class Schedule:
             self._seat(self._later, now + self._interval, turn)
 
     def failed(self, key: JobKey, now: float) -> None:
-        """Note that a job gave no answer: it is asked soon again, and if that fails in its turn."""
+        """Note that a job gave no answer: it is asked again soon, and if that fails in its turn.
+
+        That is not before an interval is over: while calls are suspended they fail at once.
+        """
         turn = self._turns.get(key)
         if turn is None:
             return
@@ -177,10 +184,8 @@ class Schedule:
             turn.over, turn.seat = True, 0
             return
         turn.failures += 1
-        if turn.failures == 1:
-            self._seat(self._later, now + min(_SOON, self._interval), turn)
-        else:
-            self._seat(self._regular, now, turn)
+        pause = self._interval if turn.failures > 1 else min(_SOON, self._interval)
+        self._seat(self._later, now + pause, turn)
 
     def lasted(self, seconds: float) -> None:
         """Learn how long one call takes."""
@@ -191,6 +196,15 @@ class Schedule:
         """Whether nothing more is asked of a job: it has left, or told all after its end."""
         turn = self._turns.get(key)
         return turn is None or turn.over
+
+    def _recall(self, now: float) -> None:
+        """Let those in line whose pause is over."""
+        while (time := self._later.first()) <= now:
+            turn = self._later.pop()
+            if turn.failures > 1:
+                self._seat(self._regular, time - self._interval, turn)
+            else:
+                self._seat(self._urgent, -inf, turn)
 
     def _seat(self, queue: _Queue, time: float, turn: _Turn) -> None:
         turn.over = False

@@ -13,17 +13,10 @@ class JobStore:
 
     def __init__(self) -> None:
         self._jobs: dict[JobKey, Job] = {}
-        self._snapshot: tuple[Job, ...] | None = None
 
     def __iter__(self) -> Iterator[Job]:
         """Iterate over a snapshot: the store may change meanwhile."""
-        return iter(self.snapshot())
-
-    def snapshot(self) -> tuple[Job, ...]:
-        """Return all jobs: the same value until one changes."""
-        if self._snapshot is None:
-            self._snapshot = tuple(self._jobs.values())
-        return self._snapshot
+        return iter(tuple(self._jobs.values()))
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -40,14 +33,11 @@ class JobStore:
 
     def put(self, job: Job) -> None:
         """Keep a job's new value; a new job comes last."""
-        if self._jobs.get(job.key) is not job:
-            self._jobs[job.key] = job
-            self._snapshot = None
+        self._jobs[job.key] = job
 
     def remove(self, key: JobKey) -> None:
         """Forget a job."""
         self._jobs.pop(key, None)
-        self._snapshot = None
 
 
 def fold(job: Job, observation: Observation, *, now: float) -> Job:

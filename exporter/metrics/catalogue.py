@@ -73,7 +73,6 @@ _Subject = TypeVar("_Subject")
 JOB: Final = ("project", "job_id")
 SUBJOB: Final = (*JOB, "subjob_id")
 INFO: Final = ("name", "queue_name", "job_type", "engine_type", "owner", "database_name")
-_STATUSES: Final = tuple(JobStatus)
 _SUBJOB_STATUSES: Final = tuple(SubJobStatus)
 CACHED: Final = "Cached: as of dli_job_last_update_timestamp_seconds."
 
@@ -153,10 +152,18 @@ def _info(keys: tuple[str, ...]) -> Callable[[Job], Iterator[Sample]]:
     return samples
 
 
-def _status(job: Job) -> Iterator[Sample]:
-    if job.status is not None:
-        for status in _STATUSES:
-            yield (status,), status is job.status
+def _status(job: Job) -> tuple[Sample, ...]:
+    return () if job.status is None else _ONE_OF_STATUSES[job.status]
+
+
+def _one_of(words: Iterable[str]) -> dict[str, tuple[Sample, ...]]:
+    """Return the samples that show a word, 1 for it and 0 for the others, by the word."""
+    words = tuple(words)
+    return {word: tuple(((each,), each == word) for each in words) for word in words}
+
+
+_ONE_OF_STATUSES: Final = _one_of(JobStatus)
+_ONE_OF_SUBJOB_STATUSES: Final = _one_of(SubJobStatus)
 
 
 def _reported(job: Job) -> float | None:
@@ -179,9 +186,8 @@ def _subjob_info(sighting: Sighting) -> Iterator[Sample]:
     yield (sighting.subjob.name,), 1
 
 
-def _subjob_status(sighting: Sighting) -> Iterator[Sample]:
-    for status in _SUBJOB_STATUSES:
-        yield (status,), status is sighting.subjob.status
+def _subjob_status(sighting: Sighting) -> tuple[Sample, ...]:
+    return _ONE_OF_SUBJOB_STATUSES[sighting.subjob.status]
 
 
 def _subjob_reported(job: Job) -> Iterator[Sample]:

@@ -7,7 +7,20 @@ from typing import Final
 
 from ..jobs.model import Job, JobKey
 from .catalogue import JOBS, Row
-from .compression import BEST, STEP, Library, Piece, compress, slices, stitch
+from .compression import (
+    BEST,
+    EMPTY,
+    STEP,
+    Library,
+    Piece,
+    Stitched,
+    compress,
+    finished,
+    member,
+    paced,
+    slices,
+    stitch,
+)
 from .rendering import Block, Place, Renderer, SubJobs
 
 _GROUP: Final = 128
@@ -40,11 +53,13 @@ class Exposition:
         ripe: Callable[[], None] = lambda: None,
     ) -> None:
         self._renderer = Renderer(families, subjobs, subjobs_per_job)
-        self._layout = _Layout(library, self._renderer.headers, self._renderer.places)
+        self._press = _Press(library, self._renderer.headers, self._renderer.places)
         self._ripe = ripe
         self._groups: list[_Group] = []
         self._members: dict[JobKey, _Group] = {}
         self._size = sum(map(len, self._renderer.headers))
+        self.revision = 1
+        """Counts the changes of jobs: as long as it is the same nothing has changed."""
         self.series = 0
 
     def put(self, job: Job) -> bool:
@@ -55,7 +70,7 @@ class Exposition:
         group = self._members.get(job.key)
         if group is None:
             group, block = self._open_group(), self._renderer.render(job)
-            changed = set(range(len(self._layout.headers)))
+            changed = set(range(len(self._press.headers)))
             self._members[job.key] = group
         else:
             before = group.blocks[job.key]
@@ -80,7 +95,7 @@ class Exposition:
     def snapshot(self, tail: bytes = b"") -> "Snapshot":
         """Return the exposition as it is now, followed by a text: no copy, and made at once."""
         frames = tuple(group.frame() for group in self._groups)
-        return Snapshot(self._layout, frames, tail, self._size + len(tail))
+        return Snapshot(self._press, self.revision, frames, tail, self._size + len(tail))
 
     def pieces(self) -> Iterator[bytes]:
         """Return the text as it is now, in slices."""
@@ -88,16 +103,17 @@ class Exposition:
 
     def compress(self) -> Iterator[None]:
         """Compress the groups that are ripe, in steps of less than a millisecond."""
-        return self._layout.complete([group.frame() for group in self._groups if group.ripe])
+        return self._press.complete([group.frame() for group in self._groups if group.ripe])
 
     def _count(self, block: Block, sign: int) -> None:
+        self.revision += 1
         self.series += sign * block.series
         self._size += sign * block.size
 
     def _open_group(self) -> "_Group":
         """Return the last group, or a new one if that is full."""
         if not self._groups or len(self._groups[-1].blocks) >= _GROUP:
-            self._groups.append(_Group(len(self._layout.headers)))
+            self._groups.append(_Group(len(self._press.headers)))
         return self._groups[-1]
 
     def _close_ranks(self, index: int) -> None:
@@ -120,24 +136,23 @@ class Snapshot:
     It refers to the text that the exposition keeps, so it holds what has changed since only.
     """
 
-    layout: "_Layout"
+    press: "_Press"
+    revision: int
     frames: "tuple[_Frame, ...]"
     tail: bytes
     size: int
 
     def plain(self) -> Iterator[bytes]:
         """Return the text in slices."""
-        return slices(chain(self.layout.texts(self.frames), [self.tail]))
+        return slices(chain(self.press.texts(self.frames), [self.tail]))
 
-    def gzip(self) -> Iterator[bytes]:
-        """Return one gzip member in slices; nothing is in those that take time to prepare."""
-        library = self.layout.library
+    def gzip(self) -> Generator[None, None, tuple[bytes, ...]]:
+        """Return one gzip member in parts; what is missing is done in steps, as `compress`."""
+        library = self.press.library
         if self.size <= _SMALL:
-            yield from stitch(library, (), b"".join(self.plain()))
-            return
-        for _ in self.layout.complete(self.frames):
-            yield b""
-        yield from slices(stitch(library, self.layout.pieces(self.frames), self.tail))
+            return member(library, EMPTY, b"".join(self.plain()))
+        whole = yield from self.press.whole(self.revision, self.frames)
+        return member(library, whole, self.tail)
 
 
 @dataclass(slots=True, eq=False)
@@ -208,8 +223,8 @@ def _runs(block: Block) -> bool:
     return block.job.ended is None
 
 
-class _Layout:
-    """How frames make up an exposition: each family's header, then its lines of every job."""
+class _Press:
+    """Makes text and gzip of frames: each family's header, then its lines of every job."""
 
     def __init__(
         self, library: Library, headers: tuple[bytes, ...], places: tuple[Place, ...]
@@ -217,7 +232,8 @@ class _Layout:
         self.library = library
         self.headers = headers
         self._places = places
-        self._compressed = [_finished(compress(library, header)) for header in headers]
+        self._headers = [finished(compress(library, header)) for header in headers]
+        self._kept = (0, EMPTY)
 
     def texts(self, frames: Iterable[_Frame]) -> Iterator[bytes]:
         """Yield the text."""
@@ -226,37 +242,30 @@ class _Layout:
             for frame in frames:
                 yield b"".join(place.of(frame.blocks))
 
-    def complete(self, frames: Iterable[_Frame]) -> Iterator[None]:
-        """Compress what is missing in frames, in steps of less than a millisecond."""
-        done = 0
-        for size in self._complete(frames):
-            done += size
-            if done >= STEP:
-                done = 0
-                yield
+    def whole(self, revision: int, frames: tuple[_Frame, ...]) -> Generator[None, None, Stitched]:
+        """Return all frames of a revision of the exposition stitched, and keep that."""
+        kept, whole = self._kept
+        if kept != revision:
+            yield from self.complete(frames)
+            whole = yield from paced(stitch(self.library, self._pieces(frames)))
+            self._kept = revision, whole
+        return whole
 
-    def _complete(self, frames: Iterable[_Frame]) -> Iterator[int]:
+    def complete(self, frames: Iterable[_Frame]) -> Generator[None, None, None]:
+        """Compress what is missing in frames, in steps of less than a millisecond."""
+        return paced(self._complete(frames))
+
+    def _complete(self, frames: Iterable[_Frame]) -> Generator[int, None, None]:
         for frame in frames:
             for family, place in enumerate(self._places):
                 if frame.pieces[family] is None:
                     text = b"".join(place.of(frame.blocks))
                     frame.pieces[family] = yield from compress(self.library, text)
 
-    def pieces(self, frames: Iterable[_Frame]) -> Iterator[Piece]:
-        """Yield what is compressed of frames that are complete."""
-        for family, header in enumerate(self._compressed):
+    def _pieces(self, frames: Iterable[_Frame]) -> Iterator[Piece]:
+        for family, header in enumerate(self._headers):
             yield header
             for frame in frames:
                 piece = frame.pieces[family]
-                if piece is not None:
-                    yield piece
-
-
-def _finished(steps: Generator[int, None, Piece]) -> Piece:
-    """Return what a generator returns in the end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            piece: Piece = end.value
-            return piece
+                assert piece is not None  # noqa: S101  # complete() was before
+                yield piece

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from itertools import compress
+from operator import ne
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from prometheus_client.utils import floatToGoString
@@ -15,6 +17,8 @@ _Subject = TypeVar("_Subject")
 
 _REMEMBERED: Final = 4096
 """Numbers and label values remembered: words, queues and times come again and again."""
+_EXPONENT: Final = 1_000_000
+"""From here on Go prints an exponent."""
 _IDENTITY: Final = tuple(sorted(SUBJOB))
 """A sub-job's identity as lines have it; a job's are the first two."""
 _BETWEEN: Final = "\0\n"
@@ -157,8 +161,7 @@ class Renderer:
 
 
 def _differing(families: tuple[int, ...], before: Lines, after: Lines) -> set[int]:
-    triples = zip(families, before, after, strict=True)
-    return {family for family, old, new in triples if old != new}
+    return set(compress(families, map(ne, before, after)))
 
 
 def _shown(listed: tuple[Sighting, ...], which: SubJobs, most: int) -> tuple[Sighting, ...]:
@@ -196,9 +199,9 @@ def _render(
     labels = ",".join(map('{}="{}"'.format, _IDENTITY, identity))
     texts: list[str] = []
     for template in templates:
-        if template.value is None:
+        if (value := template.value) is None:
             texts.append(_text(template, subject, identity))
-        elif (number := template.value(subject)) is None:
+        elif (number := value(subject)) is None:
             texts.append("")
         else:
             texts.append(f"{template.opening}{labels}}} {_number(number)}\n")
@@ -244,11 +247,11 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a figure as Go prints it; looked up, since the function takes 0.6 us."""
-    if value:
-        return _looked_up(value)
-    # Not looked up: 0 and -0.0 are one key, and the only equal figures that differ in print.
-    return _printed(value) if isinstance(value, float) else "0.0"
+    """Return a figure as Go prints it, without a call of floatToGoString (0.6 us) if possible."""
+    if type(value) is int and 0 <= value < _EXPONENT:
+        return f"{value}.0"
+    # Not looked up: 0.0 and -0.0 are one key, and the only equal figures that differ in print.
+    return _looked_up(value) if value else _printed(value)
 
 
 def _printed(value: float) -> str:

@@ -112,10 +112,15 @@ class Scrapers:
         return tuple(scraper.caller.address for scraper in late)
 
     def next_expected(self, now: float) -> Expected | None:
-        """Return the first scrape expected after ``now``; None if no scraper has a rhythm."""
-        rhythms = (scraper.rhythm.next(now) for scraper in self._scrapers)
-        known = (expected for expected in rhythms if expected is not None)
-        return min(known, key=lambda expected: expected.at, default=None)
+        """Return the first scrape expected after ``now``; None if no scraper has a rhythm.
+
+        Its period is that of the scraper that comes most often.
+        """
+        rhythms = [scraper.rhythm.next(now) for scraper in self._scrapers]
+        known = [expected for expected in rhythms if expected is not None]
+        if not known:
+            return None
+        return Expected(min(each.at for each in known), min(each.period for each in known))
 
     def _present(self, now: float) -> list[_Scraper]:
         return [scraper for scraper in self._scrapers if now - scraper.heard <= WINDOW]

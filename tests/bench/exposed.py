@@ -7,6 +7,7 @@ the event loop since it was asked before.
 """
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -34,11 +35,15 @@ class Exposed:
     def __init__(self, count: int) -> None:
         self._ripe = asyncio.Event()
         self._exposition = Exposition(ripe=self._ripe.set)
-        self._jobs = self._news = tuple(jobs(count))
+        self._jobs = list(jobs(count))
+        self._news = self._jobs.copy()
         self._turn = 0
         self._longest = 0.0
         self._telemetry = Telemetry(
-            jobs=lambda: self._jobs, series=lambda: self._exposition.series, now=time.time
+            jobs=lambda: self._jobs,
+            revision=lambda: self._exposition.revision,
+            series=lambda: self._exposition.series,
+            now=time.time,
         )
         self._telemetry.expect("prod", endpoints=_ENDPOINTS, reasons=_REASONS)
 
@@ -79,15 +84,15 @@ class Exposed:
     def move(self) -> None:
         """Prepare what the next polls answer."""
         self._turn += 1
-        self._news = tuple(moved(job, n, self._turn) for n, job in enumerate(self._jobs))
+        self._news = [moved(job, n, self._turn) for n, job in enumerate(self._jobs)]
 
     async def put(self) -> None:
         """Take the answers, one by one."""
-        for job in self._news:
-            self._telemetry.called("prod", _ENDPOINTS[0], 0.05, None)
+        self._telemetry.called("prod", _ENDPOINTS[0], 0.05, None)
+        for number, job in enumerate(self._news):
             self._exposition.put(job)
+            self._jobs[number] = job
             await asyncio.sleep(0)
-        self._jobs = self._news
 
     async def watch(self) -> None:
         """Take the time from turn to turn of the loop, by the CPU time of its thread.
@@ -116,6 +121,7 @@ class Exposed:
 
 async def main() -> None:
     """Serve until the input ends."""
+    gc.freeze()  # as the exporter does
     exposed = Exposed(int(sys.argv[1]))
     await exposed.put()
     async with exposed.serving() as port:

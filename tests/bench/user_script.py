@@ -26,7 +26,8 @@ GAUGES = [Gauge(f"dli_{number}", "A figure", ["job_id", "subjob_id"]) for number
 endpoint, jobs, interval = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 credentials = BasicCredentials("AKAKAKAKAKAKAKAKAKAK", "SK" * 20, "0123456789abcdef")
 client = DliClient.new_builder().with_credentials(credentials).with_endpoint(endpoint).build()
-start_http_server(0, "127.0.0.1")
+server, _ = start_http_server(0, "127.0.0.1")
+print(server.server_port, flush=True)
 while True:
     for number in range(jobs):
         job_id = f"{number:08x}-0000-0000-0000-000000000000"

@@ -22,7 +22,7 @@ class Scraping:
     """A scraper that comes every ``period`` seconds, ``jitter`` seconds early or late at most."""
 
     period: float = 15.0
-    offset: float = 0.0
+    offset: float = 7.5
     jitter: float = 0.01
     missed: float = 0.0
     """Share of its scrapes that do not come."""
@@ -78,7 +78,7 @@ class Gateway:
     def admits(self, now: float) -> bool:
         """Spend one call, if there is one left."""
         quota = self.quota(now)
-        most = max(2.0, quota * self._project.window)
+        most = max(1.0, quota * self._project.window)
         self._tokens = min(most, self._tokens + (now - self._updated) * quota)
         self._updated = now
         if self._tokens < 1 - 1e-9:
@@ -205,6 +205,15 @@ class Burst(FixedInterval):
 
     paced = False
 
+    def __init__(self, project: Project) -> None:
+        super().__init__(project)
+        self._chance = random.Random(project.seed)
+
+    def answered(self, job: int, now: float, took: float) -> None:
+        # Who of them reaches the gateway first is chance.
+        due = self._asked[job] // self.interval * self.interval + self.interval
+        heapq.heappush(self._due, (due + self._chance.uniform(0, 1e-3), job))
+
 
 @dataclass(slots=True)
 class _Call:
@@ -250,7 +259,7 @@ class World:
         self._line: deque[_Call] = deque()
         self._boarding: _Call | None = None
         self._out = 0
-        self._shown = [-inf] * project.jobs
+        self._shown = [0.0] * project.jobs
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
         self._woken = inf

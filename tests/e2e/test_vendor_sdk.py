@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 CLIENT = Path(__file__).parent / "vendor_client.py"
 ONE = demo_project(1)
-TEMPORARY = replace(ONE, security_token="a/temporary+token==")  # noqa: S106 - made up
+TEMPORARY = replace(ONE, security_token="a/temporary+token==")
 
 Vendor = Callable[[str, Any], Coroutine[Any, Any, Any]]
 

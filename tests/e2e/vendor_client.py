@@ -75,5 +75,5 @@ def sign(requests: list[dict[str, Any]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    action = {"ask": ask, "sign": sign}[sys.argv[1]]
-    json.dump(action(json.load(sys.stdin)), sys.stdout)
+    given = json.load(sys.stdin)
+    json.dump(ask(given) if sys.argv[1] == "ask" else sign(given), sys.stdout)
