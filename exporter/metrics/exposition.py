@@ -69,7 +69,7 @@ class Exposition:
         """
         group = self._members.get(job.key)
         if group is None:
-            group, block = self._open_group(), self._renderer.render(job)
+            group, before, block = self._open_group(), None, self._renderer.render(job)
             changed = set(range(len(self._press.headers)))
             self._members[job.key] = group
         else:
@@ -80,7 +80,7 @@ class Exposition:
             changed = self._renderer.changed(before, block)
             self._count(before, -1)
         self._count(block, 1)
-        group.put(block, changed)
+        group.put(block, before, changed)
         if group.ripe and self._size > _SMALL:
             self._ripe()
         return bool(changed)
@@ -148,7 +148,7 @@ class Snapshot:
 
     def gzip(self) -> Generator[None, None, tuple[bytes, ...]]:
         """Return one gzip member in parts; what is missing is done in steps, as `compress`."""
-        library = self.press.library
+        library = self.press.codec
         if self.size <= _SMALL:
             return member(library, EMPTY, b"".join(self.plain()))
         whole = yield from self.press.whole(self.revision, self.frames)
@@ -188,9 +188,8 @@ class _Group:
             self._waiting.clear()
         return self._frame
 
-    def put(self, block: Block, changed: Iterable[int]) -> None:
-        """Take a job's block, which changes these families."""
-        before = self.blocks.get(block.job.key)
+    def put(self, block: Block, before: Block | None, changed: Iterable[int]) -> None:
+        """Take a job's block, which changes these families, in the place of another."""
         self._running += _runs(block) - (_runs(before) if before else 0)
         self.blocks[block.job.key] = block
         self._waiting.add(block.job.key)
@@ -229,7 +228,7 @@ class _Press:
     def __init__(
         self, library: Library, headers: tuple[bytes, ...], places: tuple[Place, ...]
     ) -> None:
-        self.library = library
+        self.codec = library
         self.headers = headers
         self._places = places
         self._headers = [finished(compress(library, header)) for header in headers]
@@ -247,7 +246,7 @@ class _Press:
         kept, whole = self._kept
         if kept != revision:
             yield from self.complete(frames)
-            whole = yield from paced(stitch(self.library, self._pieces(frames)))
+            whole = yield from paced(stitch(self.codec, self._pieces(frames)))
             self._kept = revision, whole
         return whole
 
@@ -260,7 +259,7 @@ class _Press:
             for family, place in enumerate(self._places):
                 if frame.pieces[family] is None:
                     text = b"".join(place.of(frame.blocks))
-                    frame.pieces[family] = yield from compress(self.library, text)
+                    frame.pieces[family] = yield from compress(self.codec, text)
 
     def _pieces(self, frames: Iterable[_Frame]) -> Iterator[Piece]:
         for family, header in enumerate(self._headers):

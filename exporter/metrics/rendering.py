@@ -19,8 +19,10 @@ _REMEMBERED: Final = 4096
 """Numbers and label values remembered: words, queues and times come again and again."""
 _EXPONENT: Final = 1_000_000
 """From here on Go prints an exponent."""
-_IDENTITY: Final = tuple(sorted(SUBJOB))
-"""A sub-job's identity as lines have it; a job's are the first two."""
+_LABELS: Final = {
+    len(names): ",".join(f'{name}="%s"' for name in sorted(names)) for names in (JOB, SUBJOB)
+}
+"""The labels that tell a job, and those that tell a sub-job, by their number."""
 _BETWEEN: Final = "\0\n"
 """What no family's lines contain: a line ends with its number, and labels hold no newline."""
 
@@ -196,7 +198,7 @@ def _render(
 
     Its identity are escaped values, sorted by name.
     """
-    labels = ",".join(map('{}="{}"'.format, _IDENTITY, identity))
+    labels = _LABELS[len(identity)] % identity
     texts: list[str] = []
     for template in templates:
         if (value := template.value) is None:
@@ -247,11 +249,15 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a figure as Go prints it, without a call of floatToGoString (0.6 us) if possible."""
-    if type(value) is int and 0 <= value < _EXPONENT:
-        return f"{value}.0"
-    # Not looked up: 0.0 and -0.0 are one key, and the only equal figures that differ in print.
-    return _looked_up(value) if value else _printed(value)
+    """Return a figure as Go prints it, without a call of floatToGoString (0.6 us) if possible.
+
+    Counts are many and move: they would drive the rest out of what is remembered.
+    """
+    if not value:
+        # Not looked up: 0.0 and -0.0 are one key, and the only equal figures that differ.
+        return "0.0" if isinstance(value, int) else _printed(value)
+    count = type(value) is int and 0 < value < _EXPONENT
+    return f"{value}.0" if count else _looked_up(value)
 
 
 def _printed(value: float) -> str:
