@@ -43,8 +43,8 @@ class Fleet:
 
     @property
     def projects(self) -> frozenset[str]:
-        """The projects' names."""
-        return frozenset(self._watches)
+        """The projects' names; one that is changed at the moment is one of them."""
+        return frozenset(self._settings.projects)
 
     def attach(self) -> None:
         """Register the jobs that the settings list."""

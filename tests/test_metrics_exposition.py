@@ -1,9 +1,11 @@
 """The cached text of jobs, judged by prometheus_client."""
 
 import gzip
-from collections.abc import Iterator
+import zlib
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,8 +27,8 @@ from exporter.jobs.model import (
 )
 from exporter.jobs.store import fold
 from exporter.metrics.catalogue import JOBS, Row, job_families
-from exporter.metrics.compression import finished
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.compression import ISAL, STEP, ZLIB, Compressor, Library, finished
+from exporter.metrics.exposition import Exposition, Snapshot
 from exporter.metrics.rendering import SubJobs
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -175,7 +177,7 @@ def test_a_snapshot_is_as_of_one_moment() -> None:
     text.put(ended())
     text.put(unasked())
     assert b"".join(before.plain()).decode() == printed(exposition(running()))
-    assert gzip.decompress(b"".join(finished(before.gzip()))) == b"".join(before.plain())
+    assert unzipped(before) == b"".join(before.plain())
 
 
 def test_a_changed_job_keeps_its_place() -> None:
@@ -294,6 +296,224 @@ def test_text_with_tags_is_that_of_prometheus_client_too() -> None:
     for job in (tagged(), unasked()):
         text.put(job)
     assert printed(text) == judged(tagged(), unasked(), families=families)
+
+
+def many(count: int) -> Iterator[Job]:
+    """Return as many jobs: more than a group, and larger than what is compressed at once."""
+    for number in range(count):
+        yield replace(running(), key=JobKey("prod", f"{number:05}"), ratio=number / count)
+
+
+@pytest.fixture(params=[ISAL, ZLIB], ids=["isal", "zlib"])
+def library(request: pytest.FixtureRequest) -> Library:
+    if request.param is None:
+        pytest.skip("isal has no wheel for this machine")
+    chosen: Library = request.param
+    return chosen
+
+
+def unzipped(shot: Snapshot) -> bytes:
+    return gzip.decompress(b"".join(finished(shot.gzip())))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 40, 128, 129, 300])
+def test_gzip_is_the_same_text_for_any_number_of_jobs(library: Library, count: int) -> None:
+    text = Exposition(library=library)
+    for job in many(count):
+        text.put(job)
+    shot = text.snapshot(b"the tail\n")
+    assert unzipped(shot) == b"".join(shot.plain())
+    assert b"".join(shot.plain()).decode() == f"{judged(*many(count))}the tail\n"
+    assert shot.size == len(b"".join(shot.plain()))
+
+
+def test_jobs_come_change_and_go_in_any_order(library: Library) -> None:
+    """Whatever is kept is what would be made afresh."""
+    chance = Random(7)  # noqa: S311  # chance in a test, not in cryptography
+    text = Exposition(library=library)
+    jobs: dict[JobKey, Job] = {}
+    fresh = many(2_000)
+    for step in range(2_000):
+        # First more come than go, then more go.
+        if chance.random() < (0.7 if step < 900 else 0.2) or not jobs:
+            job = next(fresh)
+        elif chance.random() < 0.5:
+            job = replace(chance.choice(list(jobs.values())), ratio=chance.random())
+        else:
+            key = chance.choice(list(jobs))
+            del jobs[key]
+            text.drop(key)
+            continue
+        jobs[job.key] = job
+        text.put(job)
+        if step % 97 == 0:
+            for _ in text.compress():
+                pass
+        if step % 401 == 0:
+            shot = text.snapshot()
+            assert unzipped(shot).decode() == printed(exposition(*jobs.values()))
+    shot = text.snapshot()
+    assert unzipped(shot) == b"".join(shot.plain())
+    assert b"".join(shot.plain()).decode() == judged(*jobs.values())
+    for key in jobs:
+        text.drop(key)
+    assert printed(text) == printed(exposition())
+    assert text.series == 0
+
+
+def test_a_scrape_is_of_one_moment_even_if_it_takes_its_time(library: Library) -> None:
+    """Others change the jobs and scrape in between its steps."""
+    text = Exposition(library=library)
+    jobs = list(many(150))
+    for job in jobs:
+        text.put(job)
+    shots, texts = [], []
+    steps: list[Generator[None, None, tuple[bytes, ...]]] = []
+    for turn in range(3):
+        shots.append(text.snapshot(b"%d\n" % turn))
+        texts.append(b"".join(shots[-1].plain()))
+        steps.append(shots[-1].gzip())
+        next(steps[-1])
+        for job in jobs[turn::40]:
+            text.put(replace(job, ratio=turn + 1.0))
+        text.drop(jobs[-1 - turn].key)
+        for _ in text.compress():
+            pass
+    # The last one first, so that what is kept is newer than what the others need.
+    for shot, whole, begun in reversed(list(zip(shots, texts, steps, strict=True))):
+        assert gzip.decompress(b"".join(finished(begun))) == whole
+        assert b"".join(shot.plain()) == whole
+    assert len(set(texts)) == 3
+
+
+class Counting:
+    """zlib that counts what it compresses."""
+
+    def __init__(self) -> None:
+        self.texts = 0
+
+    def compressor(self) -> Compressor:
+        self.texts += 1
+        return ZLIB.compressor()
+
+    def count(self, steps: Generator[None, None, object] | Iterator[None]) -> int:
+        """Tell how many texts are compressed in these steps."""
+        before = self.texts
+        for _ in steps:
+            pass
+        return self.texts - before
+
+
+def test_only_what_has_changed_is_compressed_again() -> None:
+    counting = Counting()
+    text = Exposition(library=replace(ZLIB, compressor=counting.compressor))
+    jobs = list(many(300))
+    for job in jobs:
+        text.put(job)
+    assert counting.count(text.snapshot().gzip()) == 3 * len(JOBS) + 1
+    # The tail, which each scrape has for itself.
+    assert counting.count(text.snapshot().gzip()) == 1
+    text.put(replace(jobs[200], ratio=0.99))
+    assert counting.count(text.snapshot().gzip()) == 1 + 1
+    text.put(replace(jobs[0]))
+    assert counting.count(text.snapshot().gzip()) == 1
+    text.drop(jobs[0].key)
+    assert counting.count(text.snapshot().gzip()) == len(JOBS) + 1
+
+
+def test_a_group_is_ripe_when_every_job_that_runs_has_had_its_turn() -> None:
+    counting = Counting()
+    told: list[None] = []
+    text = Exposition(
+        library=replace(ZLIB, compressor=counting.compressor), ripe=lambda: told.append(None)
+    )
+    jobs = list(many(100))
+    for number, job in enumerate(jobs):
+        text.put(replace(job, ended=1.0) if number >= 30 else job)
+    for _ in text.snapshot().gzip():
+        pass
+    told.clear()
+    for job in jobs[:29]:
+        text.put(replace(job, ratio=0.5))
+    assert not told
+    assert counting.count(text.compress()) == 0
+    text.put(replace(jobs[29], ratio=0.5))
+    assert told
+    assert counting.count(text.compress()) == 1
+    # The scrape finds it done.
+    assert counting.count(text.snapshot().gzip()) == 1
+    assert counting.count(text.compress()) == 0
+
+
+def test_who_has_left_or_ended_is_not_waited_for() -> None:
+    told: list[None] = []
+    text = Exposition(ripe=lambda: told.append(None))
+    jobs = list(many(100))
+    for job in jobs:
+        text.put(job)
+    for job in jobs[10:60]:
+        text.drop(job.key)
+    for job in jobs[60:]:
+        text.put(replace(job, ended=1.0))
+    finished(text.snapshot().gzip())
+    told.clear()
+    for job in jobs[:9]:
+        text.put(replace(job, ratio=0.5))
+    assert not told
+    text.put(replace(jobs[9], ratio=0.5))
+    assert told
+
+
+def test_a_small_exposition_is_compressed_as_a_whole() -> None:
+    """One job's lines apart from another's would take several times as many bytes."""
+    counting, told = Counting(), list[None]()
+    text = Exposition(
+        library=replace(ZLIB, compressor=counting.compressor), ripe=lambda: told.append(None)
+    )
+    text.put(running())
+    assert counting.count(text.snapshot().gzip()) == 1
+    assert not told
+
+
+def test_groups_that_shrink_are_united() -> None:
+    """Or else a thousand jobs would in the end be a thousand groups of one."""
+    counting = Counting()
+    text = Exposition(library=replace(ZLIB, compressor=counting.compressor))
+    jobs = list(many(1_280))
+    for job in jobs:
+        text.put(job)
+    for number, job in enumerate(jobs):
+        if number % 10:
+            text.drop(job.key)
+    assert counting.count(text.snapshot().gzip()) <= 2 * len(JOBS) + 1
+    assert printed(text) == printed(exposition(*jobs[::10]))
+
+
+def test_every_step_is_small(library: Library) -> None:
+    """However many series one family has: a step is measured in bytes of text."""
+    sizes: list[int] = []
+
+    class Measured:
+        def __init__(self) -> None:
+            self._own = library.compressor()
+
+        def compress(self, data: bytes, /) -> bytes:
+            sizes.append(len(data))
+            return self._own.compress(data)
+
+        def flush(self, mode: int = zlib.Z_FINISH, /) -> bytes:
+            return self._own.flush(mode)
+
+    subjobs = tuple(replace(RUNNING, id=number, name="x" * 128) for number in range(200))
+    observation = Observation(status=JobStatus.RUNNING, subjobs=subjobs)
+    text = Exposition(library=replace(library, compressor=Measured))
+    for job in many(60):
+        text.put(fold(job, observation, now=1595841870.0))
+    sizes.clear()
+    shot = text.snapshot()
+    assert unzipped(shot) == b"".join(shot.plain())
+    assert max(sizes) < 2 * STEP
+    assert max(map(len, shot.plain())) < 2 * STEP
 
 
 @pytest.mark.parametrize(("name", "job"), [("running", running()), ("ended", ended())])

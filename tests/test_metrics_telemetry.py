@@ -1,5 +1,6 @@
 """The exporter's own metrics."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -172,3 +173,94 @@ def test_types_are_what_the_catalogue_says() -> None:
     for family in EXPORTER:
         name = family.name.removesuffix("_total") if family.type is Type.COUNTER else family.name
         assert kinds[name] == family.type
+
+
+CHANGES: list[Callable[[Telemetry], None]] = [
+    lambda own: own.build(version="1", revision="2", python_version="3"),
+    lambda own: own.expect("new", endpoints=["/x"], reasons=["dns"]),
+    lambda own: own.forget("prod"),
+    lambda own: own.called("prod", "/jobs", 0.3, None),
+    lambda own: own.called("prod", "/jobs", 0.3, "timeout"),
+    lambda own: own.up("prod", False),
+    lambda own: own.succeeded("prod", 7.0),
+    lambda own: own.limited("prod", 7.0),
+    lambda own: own.skewed("prod", 7.0),
+    lambda own: own.expires("prod", 7.0),
+    lambda own: own.expires("prod", None),
+    lambda own: own.refresh_failed("prod"),
+    lambda own: own.queue("prod", "other", "QUERY"),
+    lambda own: own.ended(
+        "prod", queue_name="etl", job_type="QUERY", status=JobStatus.FAILED, duration=5.0
+    ),
+    lambda own: own.retired("prod", unscraped=True),
+    lambda own: own.dropped("prod", DropReason.EXPIRED),
+    lambda own: own.truncated("prod", True),
+    lambda own: own.rejected("odd"),
+    lambda own: own.reloaded(True, 9.0),
+    lambda own: own.reloaded(False, 9.0),
+    lambda own: own.misread(unreadable=["a"], out_of_range=["b"]),
+    lambda own: own.scraped("gzip", 9),
+]
+
+
+def without_process(text: bytes) -> list[bytes]:
+    """Leave out what is another figure each time that one looks."""
+    return [line for line in text.splitlines() if b"process_" not in line]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_text_that_is_kept_is_never_an_old_one(change: Callable[[Telemetry], None]) -> None:
+    own, other = telemetry(RUNNING), telemetry(RUNNING)
+    for each in (own, other):
+        for before in CHANGES:
+            before(each)
+    assert own.text()
+    assert own.openmetrics()
+    change(own)
+    change(other)
+    assert without_process(own.text()) == without_process(other.text())
+    assert without_process(own.openmetrics()) == without_process(other.openmetrics())
+
+
+def test_every_way_to_change_it_is_tried() -> None:
+    names = {name for change in CHANGES for name in change.__code__.co_names}
+    readers = {"text", "openmetrics"}
+    methods = {name for name in vars(Telemetry) if not name.startswith("_")}
+    assert methods - readers <= names
+
+
+def test_series_are_asked_for_at_each_scrape() -> None:
+    series = iter((5, 5, 0, 7))
+    own = Telemetry(jobs=tuple, series=lambda: next(series), now=lambda: 0.0)
+    shown = [values(own, "dli_exporter_series")[()] for _ in range(4)]
+    assert shown == [5, 5, 0, 7]
+
+
+def test_jobs_are_looked_at_again_when_one_has_changed() -> None:
+    jobs, revision = [RUNNING], 1
+    own = Telemetry(
+        jobs=lambda: jobs, revision=lambda: revision, series=lambda: 0, now=lambda: 100.0
+    )
+    own.expect("prod", endpoints=[], reasons=[])
+    ages = "dli_exporter_job_age_seconds"
+    assert values(own, ages)["prod", "1"] == 10
+    jobs[0] = replace(RUNNING, last_update=95.0)
+    revision = 2
+    assert values(own, ages)["prod", "1"] == 5
+
+
+def test_whether_an_end_was_seen_is_asked_at_each_scrape() -> None:
+    seen = False
+    own = Telemetry(
+        jobs=lambda: [ENDED],
+        revision=lambda: 1,
+        delivered=lambda _: seen,
+        series=lambda: 0,
+        now=lambda: 100.0,
+    )
+    own.expect("prod", endpoints=[], reasons=[])
+    tracked = "dli_exporter_jobs"
+    assert values(own, tracked)["prod", "ended_unscraped"] == 1
+    seen = True
+    assert values(own, tracked)["prod", "ended_unscraped"] == 0
+    assert values(own, tracked)["prod", "ended"] == 1

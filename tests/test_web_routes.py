@@ -152,6 +152,7 @@ async def test_metrics_as_openmetrics_in_gzip(client: ClientSession, memory: Mem
     wanted = "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert response.headers["Content-Type"] == wanted
     assert response.headers["Content-Encoding"] == "gzip"
+    assert response.headers["Content-Length"] == str(len(body))
     assert gzip.decompress(body) == b"# TYPE a gauge\na 1.0\n# EOF\n"
     assert await memory.scraped() == Scrape(
         remote="127.0.0.1",
@@ -161,6 +162,31 @@ async def test_metrics_as_openmetrics_in_gzip(client: ClientSession, memory: Mem
         complete=True,
         scraper=True,
     )
+
+
+async def test_others_have_a_turn_between_the_steps_of_compression(
+    client: ClientSession, memory: Memory
+) -> None:
+    turns: list[str] = []
+
+    class Slow(Text):
+        def gzip(self) -> Generator[None, None, Sequence[bytes]]:
+            for step in range(3):
+                asyncio.get_running_loop().call_soon(turns.append, "others")
+                turns.append(f"step {step}")
+                yield
+            return (yield from super().gzip())
+
+    views = replace(memory.views(), exposition=lambda _: Slow((b"a 1.0\n",)))
+    runner = web.AppRunner(application(views), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with client.get(f"http://127.0.0.1:{runner.addresses[0][1]}/metrics") as response:
+            assert gzip.decompress(await response.read()) == b"a 1.0\n"
+    finally:
+        await runner.cleanup()
+    assert turns == ["step 0", "others", "step 1", "others", "step 2", "others"]
 
 
 async def test_an_empty_exposition_is_a_whole_one(client: ClientSession, memory: Memory) -> None:

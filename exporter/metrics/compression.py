@@ -93,8 +93,9 @@ def compress(library: Library, text: bytes) -> Generator[int, None, Piece]:
         data.append(compressor.compress(part))
         crc = library.crc32(part, crc)
         yield len(part)
-    # It ends the block on a byte and forgets the past: what follows refers to nothing before.
-    data.append(compressor.flush(zlib.Z_FULL_FLUSH))
+    # It ends the block on a byte. Each compressor begins anew, so that nothing refers to what
+    # comes before its own text.
+    data.append(compressor.flush(zlib.Z_SYNC_FLUSH))
     return Piece(b"".join(data), len(text), crc)
 
 

@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 import pytest
 
 PACKAGES: Final = {
+    "curl": "curl",
     "java": "openjdk-17-jre-headless",
     "prometheus": "prometheus",
     "promtool": "prometheus",
