@@ -124,7 +124,8 @@ class Exposed:
 
 async def main() -> None:
     """Serve until the input ends."""
-    gc.freeze()  # as the exporter does
+    gc.set_threshold(10_000)  # as the exporter does
+    gc.freeze()  # as above
     exposed = Exposed(int(sys.argv[1]))
     await exposed.put()
     async with exposed.serving() as port:
