@@ -39,7 +39,8 @@ class JobFamily:
 
     Its labels are ``project`` and ``job_id`` and then those that ``samples`` gives values
     for. What is not known is no sample: neither 0 nor NaN. A row of at most one sample,
-    without labels of its own, has a ``value`` too, which is cheaper to ask.
+    without labels of its own, has a ``value`` too, which is cheaper to ask. Samples in a tuple
+    are some of a few that come again and again: their lines are remembered.
     """
 
     family: Family
@@ -175,11 +176,13 @@ def _end(job: Job) -> float | None:
     return job.details.end if job.details and ended else None
 
 
-def _subjobs(job: Job) -> Iterator[Sample]:
-    if job.status is not None:
-        listed = [sighting.subjob.status for sighting in job.listed]
-        for status in _SUBJOB_STATUSES:
-            yield (status,), listed.count(status) + job.gone.statuses.get(status, 0)
+def _subjobs(job: Job) -> tuple[Sample, ...]:
+    if job.status is None:
+        return ()
+    listed, gone = [sighting.subjob.status for sighting in job.listed], job.gone.statuses
+    return tuple(
+        ((status,), listed.count(status) + gone.get(status, 0)) for status in _SUBJOB_STATUSES
+    )
 
 
 def _subjob_info(sighting: Sighting) -> Iterator[Sample]:

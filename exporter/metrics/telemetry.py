@@ -75,7 +75,7 @@ class DropReason(StrEnum):
 
 
 class Telemetry:
-    """The exporter's own metrics, in a registry of their own.
+    """The exporter's own metrics, each in a registry of its own.
 
     ``jobs``, whether every scraper has seen one as it is (``delivered``) and ``series`` are
     asked at each scrape, and ``now`` (Unix seconds) for the age of the jobs' data: the one age
