@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,6 @@ import pytest
 
 from exporter.dli.signing import AccessKey, sign
 from exporter.simulator import Particulars, Project, Scene, Simulator, demo_project, serve
-
-pytestmark = pytest.mark.skipif(
-    find_spec("huaweicloudsdkdli") is None,
-    reason="needs the vendor's SDK: pip install huaweicloudsdkdli",
-)
 
 CLIENT = Path(__file__).parent / "vendor_client.py"
 ONE = demo_project(1)
