@@ -52,6 +52,7 @@ lock: .venv/pip.stamp ## Write the lock files anew, with the newest releases
 	$(LOCK) --output-file deploy/build.lock --group build
 	$(LOCK) --output-file tests/requirements.lock --group dev pyproject.toml
 	$(LOCK) --output-file tests/spark.lock --group spark
+	$(LOCK) --output-file tests/audit.lock --group audit
 
 clean: ## Remove everything made here
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
