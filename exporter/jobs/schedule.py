@@ -1,5 +1,7 @@
 """Whom to ask next under a quota, and how long to wait until somebody is due."""
 
+from bisect import bisect_left, insort
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 from heapq import heappop, heappush
@@ -11,14 +13,14 @@ from .model import JobKey
 
 _RESERVE: Final = 1.1
 """A round is begun so much earlier than its calls need: others spend from the quota too."""
-_LATENCY: Final = 0.2
-"""Seconds that a call is taken to last before one has come back."""
+_PATIENCE: Final = 0.4
+"""Seconds kept for the last call of a round before one has come back."""
 _FAVOURS: Final = 4
 """So many calls in a row go to new jobs and the like while others wait."""
 _SOON: Final = 1.0
 """Seconds after which a job is asked again that gave no answer, for the first time in a row."""
-_MEMORY: Final = 64
-"""Calls that the mean latency is learnt from: those of a round that end last are slow ones."""
+_MEMORY: Final = 256
+"""Calls from which is learnt how long the next ones may take."""
 
 
 class Stage(Enum):
@@ -74,6 +76,39 @@ class _Queue:
         return turn
 
 
+class Durations:
+    """How long the last calls took, and so how long before a scrape to send the last one."""
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque()
+        self._sorted: list[float] = []
+
+    def add(self, seconds: float) -> None:
+        """Remember a call, and forget the oldest."""
+        self._last.append(seconds)
+        insort(self._sorted, seconds)
+        if len(self._last) > _MEMORY:
+            del self._sorted[bisect_left(self._sorted, self._last.popleft())]
+
+    def patience(self, period: float) -> float:
+        """Return the seconds for which the mean age at the scrape is the lowest.
+
+        A second more makes all data a second older at each scrape. A call that takes longer
+        misses its scrape, and the data of its job is a ``period`` older then. So an outlier is
+        waited for only if that costs less than to miss it as often as it comes.
+        """
+        if not self._sorted:
+            return _PATIENCE
+        miss = period / (len(self._sorted) + 1)
+        best, lowest = 0.0, inf
+        for missed, seconds in enumerate(reversed(self._sorted)):
+            if missed * miss >= lowest:
+                break
+            if (cost := seconds + missed * miss) < lowest:
+                best, lowest = seconds, cost
+        return best
+
+
 class Schedule:
     """The jobs of one project and who is asked next: the one whose answer is oldest.
 
@@ -95,7 +130,7 @@ class Schedule:
         self._seats = count(1)
         self._live = 0
         self._favours = 0
-        self._latency, self._calls = _LATENCY, 0
+        self._durations = Durations()
 
     def __contains__(self, key: JobKey) -> bool:
         return key in self._turns
@@ -188,9 +223,8 @@ class Schedule:
         self._seat(self._later, now + pause, turn)
 
     def lasted(self, seconds: float) -> None:
-        """Learn how long one call takes."""
-        self._calls = min(self._calls + 1, _MEMORY)
-        self._latency += (seconds - self._latency) / self._calls
+        """Learn how long one call took, its repetitions included."""
+        self._durations.add(seconds)
 
     def over(self, key: JobKey) -> bool:
         """Whether nothing more is asked of a job: it has left, or told all after its end."""
@@ -215,14 +249,14 @@ class Schedule:
         return max(0, self._live - 1) / limit * _RESERVE
 
     def _lead(self, limit: float, expected: Expected | None) -> float:
-        """Return how long before a scrape to begin: all calls, and the last one's repetition.
+        """Return how long before a scrape to begin: all calls, and patience with the last.
 
         It is never more than a period, so that no job is asked twice for one scrape.
         """
         if expected is None:
             return inf
-        again = max(self._latency, 1 / limit)
-        return min(self._round(limit) + self._latency + again, expected.period)
+        patience = self._durations.patience(expected.period)
+        return min(self._round(limit) + patience, expected.period)
 
     def _stale(self, now: float, expected: Expected | None, lead: float) -> float:
         """Return the time of the newest answer that is too old at present."""
