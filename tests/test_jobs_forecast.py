@@ -141,3 +141,32 @@ def test_a_forgotten_course_does_not_take_its_lessons_along() -> None:
     forecast.forget(job.key)
     assert forecast.follow(job, now=1.0).expected_duration is None
     assert forecast.follow(identified(forecast, job), now=1.0).expected_duration == 100.0
+
+
+def test_a_run_that_was_found_in_the_middle_does_not_teach_how_it_went() -> None:
+    """The list tells of it before it is asked for: that nothing is done is not known then."""
+    forecast = Forecast()
+    unasked = Job(key=JobKey("prod", "past"), status=JobStatus.RUNNING, details=Details(start=0.0))
+    forecast.follow(identified(forecast, unasked), now=50.0)
+    forecast.follow(running("past", start=0.0, done=90, now=51.0), now=51.0)
+    ended = running("past", start=0.0, done=100, now=100.0)
+    forecast.follow(ended, now=100.0)
+    forecast.finish(
+        replace(ended, status=JobStatus.FINISHED, details=Details(start=0.0, end=100.0))
+    )
+    job = identified(forecast, running("new", start=1000.0, done=50, now=1025.0))
+    assert forecast.follow(job, now=1025.0).expected_ratio == 0.25
+
+
+def test_a_run_that_was_watched_from_its_launch_teaches_how_it_went() -> None:
+    forecast = Forecast()
+    launching = Job(key=JobKey("prod", "past"), status=JobStatus.LAUNCHING)
+    forecast.follow(identified(forecast, launching), now=1.0)
+    forecast.follow(running("past", start=0.0, done=90, now=51.0), now=51.0)
+    ended = running("past", start=0.0, done=100, now=100.0)
+    forecast.follow(ended, now=100.0)
+    forecast.finish(
+        replace(ended, status=JobStatus.FINISHED, details=Details(start=0.0, end=100.0))
+    )
+    job = identified(forecast, running("new", start=1000.0, done=95, now=1060.0))
+    assert forecast.follow(job, now=1060.0).expected_ratio != 0.6

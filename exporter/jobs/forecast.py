@@ -38,7 +38,8 @@ class Forecast:
         course = self._courses.setdefault(job.key, _Course())
         if course.began is None and job.status is JobStatus.RUNNING:
             course.began = now
-        course.trace = course.trace.seen(now, achieved(job))
+        if _told(job):
+            course.trace = course.trace.seen(now, achieved(job))
         runs = self._history.runs(course.statement) if course.statement else ()
         expected = expect(job, runs, start=_start(job, course), now=now)
         figures = (expected.duration, expected.end, expected.ratio)
@@ -73,6 +74,14 @@ class Forecast:
     def forget(self, key: JobKey) -> None:
         """Forget the course of a job that is watched no more; what it taught stays."""
         self._courses.pop(key, None)
+
+
+def _told(job: Job) -> bool:
+    """Whether it is known how much has been done.
+
+    Not of a job found running before it was first asked for: it would seem to have begun now.
+    """
+    return job.status is JobStatus.LAUNCHING or job.progress is not None or bool(job.listed)
 
 
 def _statement(project: str, row: ListedJob) -> str:
