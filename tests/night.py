@@ -29,6 +29,8 @@ MORNING: Final = datetime(2026, 11, 23, 5, tzinfo=UTC).timestamp()
 """The moment at which the pictures look back, in Unix seconds."""
 STEP: Final = 30.0
 """Seconds between two scrapes."""
+_EARLIER: Final = 1.5
+"""Seconds before each scrape at which the exporter asks."""
 
 _LATENCY: Final = (0.05, 0.4)
 _SLOWLY: Final = 1 / 40
@@ -191,8 +193,10 @@ def scrapes(night: Night) -> Iterator[tuple[float, str]]:
     }
     watched = _Watched(night, clock)
     while clock.now <= min(night.end, night.down):
+        clock.now -= _EARLIER
         for project, workload in workloads.items():
             watched.look(project, workload)
+        clock.now += _EARLIER
         yield clock.now, watched.scrape()
         clock.now += STEP
 
@@ -207,6 +211,7 @@ def openmetrics(
         for target in targets:
             yield from (_sample(line, target, time) for line in samples)
             yield f"up{{{target}}} 1 {time}\n"
+            yield f"scrape_duration_seconds{{{target}}} {len(text) / 1e8:.4f} {time}\n"
     time = max(night.begin, night.down + STEP)
     while time <= night.end:
         yield from (f"up{{{target}}} 0 {time}\n" for target in targets)

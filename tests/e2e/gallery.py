@@ -4,7 +4,6 @@ A Grafana server is not to be had everywhere; its libraries are. What they do no
 timeline and the surroundings of the panels, the page in ``tests/render`` draws itself.
 """
 
-import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Mapping
@@ -15,10 +14,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
-from selenium.webdriver.remote.webdriver import WebDriver
-from selenium.webdriver.support.ui import WebDriverWait
 
 from ..night import Night, openmetrics
+from .browser import Browser
 from .processes import PATIENCE, running
 from .prometheus import Prometheus, prometheus
 
@@ -45,7 +43,6 @@ class Picture:
     panels: Mapping[str, Mapping[str, list[str]]]
     variables: Mapping[str, list[str]]
     annotations: Mapping[str, int]
-    height: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Gallery:
 
     page: str
     prometheus: Prometheus
-    browser: WebDriver
+    browser: Browser
     night: Night
 
     async def draw(
@@ -71,24 +68,14 @@ class Gallery:
             **{f"var-{name}": value for name, value in variables.items()},
         }
         address = f"{self.page}/index.html?{urlencode(query)}"
-        return await asyncio.to_thread(self._draw, address, file)
-
-    def _draw(self, address: str, file: Path) -> Picture:
         browser = self.browser
-        browser.set_window_size(WIDTH, WIDTH)
-        browser.get(address)
-        WebDriverWait(browser, _LONG).until(lambda browser: browser.title == "done")
-        report: dict[str, Any] = browser.execute_script("return window.report")  # type: ignore[no-untyped-call]  # selenium says nothing of it
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {
-                "width": WIDTH,
-                "height": report.get("height", WIDTH),
-                "deviceScaleFactor": 1,
-                "mobile": False,
-            },
-        )
-        browser.save_screenshot(str(file))
+        await browser.size((WIDTH, WIDTH))
+        await browser.open(address)
+        await browser.until("document.title === 'done'", within=_LONG)
+        report: dict[str, Any] = await browser.run("return window.report")
+        await browser.size((WIDTH, report.get("height", WIDTH)))
+        await browser.run("return new Promise(requestAnimationFrame)")
+        await browser.picture(file)
         return Picture(
             title=report.get("title", ""),
             text=report["text"],
@@ -96,7 +83,6 @@ class Gallery:
             panels={panel["title"]: panel["fields"] for panel in report.get("panels", ())},
             variables=report.get("variables", {}),
             annotations=report.get("annotations", {}),
-            height=report.get("height", 0),
         )
 
 

@@ -1,6 +1,7 @@
 // What Grafana does to fields before a panel draws them: transformations, units, overrides.
 import {
   applyFieldOverrides,
+  cacheFieldDisplayNames,
   createTheme,
   dataLinksOverrideProcessor,
   displayNameOverrideProcessor,
@@ -93,7 +94,7 @@ export async function prepare(panel: Panel, data: DataFrame[], known: Map<string
     : data;
   const { defaults, overrides } = panel.fieldConfig;
   const color = defaults.color ?? { mode: COLOR_MODES[panel.type] };
-  return applyFieldOverrides({
+  const prepared = applyFieldOverrides({
     data: transformed,
     fieldConfig: { defaults: { ...defaults, color }, overrides } as any,
     fieldConfigRegistry: registry as any,
@@ -101,6 +102,8 @@ export async function prepare(panel: Panel, data: DataFrame[], known: Map<string
     theme,
     timeZone: 'utc',
   });
+  cacheFieldDisplayNames(prepared);
+  return prepared;
 }
 
 function first(source: any): Promise<DataFrame[]> {

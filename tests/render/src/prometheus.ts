@@ -101,17 +101,23 @@ function table(target: Target, found: Series[], several: boolean): DataFrame {
   });
 }
 
-/** Run a variable's query: `label_values(metric, label)` or `label_values(label)`. */
+/** Run a variable's query: `label_values(metric, label)`, `label_values(label)` or `query_result(…)`. */
 export async function options(definition: string, known: Map<string, string>): Promise<string[]> {
-  const match = /^label_values\((?:(.+),\s*)?(\w+)\)$/.exec(definition);
-  if (!match) {
+  const result = /^query_result\((.+)\)$/s.exec(definition);
+  if (result) {
+    const expression = interpolate(result[1], known);
+    const found = await query('query', { query: expression, time: String(request.to) });
+    return found.map(({ metric, value }) => `${JSON.stringify(metric)} ${value![1]}`);
+  }
+  const values = /^label_values\((?:(.+),\s*)?(\w+)\)$/s.exec(definition);
+  if (!values) {
     throw new Error(`no such variable query: ${definition}`);
   }
   const parameters = new URLSearchParams({ start: String(request.from), end: String(request.to) });
-  if (match[1]) {
-    parameters.set('match[]', interpolate(match[1], known));
+  if (values[1]) {
+    parameters.set('match[]', interpolate(values[1], known));
   }
-  const answer = await fetch(`${request.prometheus}/api/v1/label/${match[2]}/values?${parameters}`);
+  const answer = await fetch(`${request.prometheus}/api/v1/label/${values[2]}/values?${parameters}`);
   const body = await answer.json();
   if (body.status !== 'success') {
     throw new Error(`${body.error}: ${definition}`);
