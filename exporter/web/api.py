@@ -1,40 +1,80 @@
 """The state of the jobs as JSON, for ``/api/v1/jobs``."""
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final
 
-from ..jobs.model import Job, Sighting
-from ..jobs.progress import subjob_ratio
+from ..jobs.model import Counts, Details, Job, Sighting, SubJobStatus
+from ..jobs.progress import done, subjob_ratio
+
+_FIGURES: Final = tuple(field.name for field in fields(Counts))
+_values: Final = attrgetter(*_FIGURES)
 
 
 def job_state(job: Job) -> dict[str, Any]:
-    """Return what is known of a job; times are Unix seconds, null is not known."""
+    """Return what is known of a job; times are Unix seconds, null is not known.
+
+    ``progress_ratio`` is the honest one, ``expected_progress_ratio`` the share of the expected
+    time that has passed, and null without earlier runs. ``expected_duration`` is in seconds.
+    ``queue_name``, ``start`` and ``end`` are as the list API tells them. ``indices_per_second``
+    is how fast those sub-jobs together go that run now, each since it was first seen.
+    """
+    details = job.details or Details()
     return {
         "project": job.key.project,
         "job_id": job.key.job_id,
         "name": job.name,
         "status": job.status,
+        "queue_name": details.queue_name,
+        "start": details.start,
+        "end": details.end,
+        "deadline": job.deadline,
         "progress_ratio": job.ratio,
+        "expected_progress_ratio": job.expected_ratio,
         "reported_progress_ratio": job.progress,
         "indices": job.indices,
-        **asdict(job.counts),
+        **_counts(job.counts),
         "last_progress": job.last_progress,
         "last_update": job.last_update,
+        "expected_duration": job.expected_duration,
         "expected_end": job.expected_end,
-        "subjobs": [_subjob_state(sighting) for sighting in job.listed],
+        "indices_per_second": _speed(job),
+        "subjobs": [_subjob_state(sighting, job.last_update) for sighting in job.listed],
     }
 
 
-def _subjob_state(sighting: Sighting) -> dict[str, Any]:
+def _counts(counts: Counts) -> dict[str, int | None]:
+    """Name the figures; ``asdict`` copies them, too, and takes ten times as long."""
+    return dict(zip(_FIGURES, _values(counts), strict=True))
+
+
+def _speed(job: Job) -> float | None:
+    """Sum up the speeds of what runs; None if none is known."""
+    speeds = [_subjob_speed(sighting, job.last_update) for sighting in job.listed]
+    known = [speed for speed in speeds if speed is not None]
+    return sum(known) if known and job.ended is None else None
+
+
+def _subjob_speed(sighting: Sighting, last_update: float | None) -> float | None:
+    """Return the indices that a running sub-job completes in a second, since it was first seen."""
+    if sighting.subjob.status is not SubJobStatus.RUNNING or last_update is None:
+        return None
+    elapsed = last_update - sighting.first
+    gained = max(done(sighting.subjob) - sighting.first_done, 0)
+    return gained / elapsed if elapsed > 0 else None
+
+
+def _subjob_state(sighting: Sighting, last_update: float | None) -> dict[str, Any]:
     subjob = sighting.subjob
     return {
         "subjob_id": subjob.id,
         "name": subjob.name,
         "status": subjob.status,
         "progress_ratio": subjob_ratio(subjob),
-        **asdict(subjob.counts),
+        **_counts(subjob.counts),
         "killed_by_reason": dict(subjob.killed),
         "submitted": subjob.submitted,
         "completed": subjob.completed,
         "expected_end": sighting.expected_end,
+        "indices_per_second": _subjob_speed(sighting, last_update),
     }

@@ -1,0 +1,1 @@
+"""Jobs in a terminal: ``watch`` shows how they get on, ``wait`` ends with their fate."""
