@@ -1,0 +1,1 @@
+"""What Grafana shows of the exporter: a generator, and the dashboards that it wrote."""

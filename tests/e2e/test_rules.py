@@ -1,0 +1,339 @@
+"""Rules are proved by promtool, and find what they are about in what real exporters show.
+
+The troubled scene has all that can go wrong within seconds; the idle one has no job at all.
+Patience cannot be had in seconds: what promtool proves of ``for`` and of long times is not asked
+here again, but whether an expression finds the series that it speaks of.
+"""
+
+import asyncio
+import re
+import signal
+import time
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import count, repeat
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from exporter.sharding import Shard
+from exporter.simulator import Fault, Particulars, Simulator, demo_project, serve
+
+from ..promql import selectors
+from .alertmanager import SHIPPED
+from .conftest import Program
+from .exporters import (
+    Exporter,
+    crashing,
+    exporter,
+    lasting,
+    project,
+    quiet,
+    scraping,
+    timeline,
+    write,
+)
+from .processes import eventually
+from .prometheus import Prometheus, Series, prometheus
+from .rules import ALERTS, DIRECTORY, FILES, loaded, rules
+
+PROJECTS: Final = tuple(
+    demo_project(number, name)
+    for number, name in enumerate(("good", "refused", "down", "tight", "files"))
+)
+BEHIND: Final = demo_project(9, "behind")
+"""A project in a region whose clock is two minutes behind."""
+HOUR: Final = 3600.0
+SAME: Final = "insert into report select * from orders where day = '2026-11-23'"
+
+SOON: Final[Mapping[str, tuple[str, str]]] = {
+    "DLIJobStalled": ("> 1800", "> 5"),
+    "DLIJobStuckLaunching": ("> 900", "> 5"),
+    "DLIDataStale": ("> 600", "> 0"),
+}
+"""What an expression waits for that takes longer than a test, and what it waits for here."""
+LATER: Final = {"DLIExporterDown", "DLIJobsLost"}
+"""What happens when an exporter dies, which happens last."""
+ABSENT: Final = {
+    # Permanent keys do not end. tests/test_dli_credentials.py has those that do.
+    "DLICredentialsExpiring",
+    # Nobody makes up the 10,000 jobs that this takes.
+    "DLIDiscoveryTruncated",
+    # It takes another Prometheus, which is there and does not listen.
+    "DLIFinalStateUnscraped",
+}
+"""What does not happen here: only that its series exist is proved."""
+PERMANENT: Final = {"dli_exporter_credentials_expiry_timestamp_seconds"}
+AFFECTED: Final[Mapping[str, set[str]]] = {
+    "DLIJobFailed": {"failed"},
+    "DLIJobStalled": {"stalled", "risky", "late", "long", "old", "failing", "killed"},
+    "DLIJobDeadlineAtRisk": {"risky"},
+    "DLIJobDeadlineMissed": {"late"},
+    "DLIJobRunningLong": {"long"},
+    "DLIJobTaskFailuresHigh": {"failing"},
+    "DLIJobKillsSurging": {"killed"},
+    "DLIJobStuckLaunching": {"waiting"},
+}
+"""The jobs that an alert is about; in a test of seconds nothing moves, so most are stalled."""
+TROUBLED: Final[Mapping[str, set[str]]] = {
+    "DLIProjectUnreachable": {"down", "refused"},
+    "DLICredentialsFailing": {"refused"},
+    "DLICredentialsNotRefreshed": {"files"},
+    "DLIThrottled": {"tight"},
+    "DLIClockSkewed": {"behind"},
+    "DLIJobsNotWatched": {"good"},
+}
+"""The projects that an alert is about."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Prometheus has of a scene, and the exporters in it."""
+
+    server: Prometheus
+    exporters: Mapping[str, Exporter]
+
+    async def alarming(self, alert: str) -> list[Series]:
+        """Evaluate an alert's expression."""
+        expression = ALERTS[alert]["expr"]
+        long, soon = SOON.get(alert, ("", ""))
+        assert long in expression
+        return await self.server.query(expression.replace(long, soon))
+
+
+async def run(*command: str, cwd: Path = DIRECTORY) -> tuple[int | None, str]:
+    """Run a program to its end: its exit code, and all that it writes."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=STDOUT, cwd=cwd)
+    out, _ = await process.communicate()
+    return process.returncode, out.decode()
+
+
+async def test_promtool_finds_nothing_wrong_with_the_rules(program: Program) -> None:
+    files = [str(file) for file in FILES]
+    code, said = await run(
+        program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *files
+    )
+    assert code == 0, said
+    assert said.count("SUCCESS") == len(FILES)
+
+
+@pytest.mark.parametrize("proof", sorted(DIRECTORY.glob("tests/*.yml")), ids=lambda file: file.stem)
+async def test_promtool_proves(program: Program, proof: Path) -> None:
+    code, said = await run(program("promtool"), "test", "rules", str(proof))
+    assert code == 0, said
+    assert "SUCCESS" in said
+
+
+async def test_amtool_finds_nothing_wrong_with_the_routes(program: Program) -> None:
+    code, said = await run(program("amtool"), "check-config", str(SHIPPED))
+    assert code == 0, said
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def idle(program: Program, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
+    """Watch a DLI that has nothing to do."""
+    directory = tmp_path_factory.mktemp("idle")
+    dli = quiet()
+    async with serve(dli) as address:
+        (only,) = dli.projects
+        found = {"enabled": True, "interval": "1s"}
+        settings = write(
+            directory / "dli.yaml", {"default": project(only, address, discovery=found)}
+        )
+        async with (
+            exporter(settings) as watching,
+            prometheus(
+                program("prometheus"), directory, [scraping(watching, "1s")], **loaded()
+            ) as server,
+        ):
+            await eventually(
+                lambda: server.value("count_over_time(dli_up[1m]) > 2 and dli_up == 1"),
+                "Prometheus has seen the exporter do well",
+            )
+            yield Seen(server, {"idle": watching})
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("alert", ALERTS)
+async def test_nothing_is_wrong_where_nothing_happens(idle: Seen, alert: str) -> None:
+    assert await idle.alarming(alert) == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_prometheus_evaluates_every_rule(idle: Seen) -> None:
+    assert await health(idle.server) == {rule.get("alert") or rule["record"] for rule in rules()}
+
+
+async def health(server: Prometheus) -> set[str]:
+    """Wait until every rule was evaluated, and give the names of those without an error."""
+
+    async def evaluated() -> list[dict[str, Any]] | None:
+        groups = (await server.get("rules"))["groups"]
+        found = [rule for group in groups for rule in group["rules"]]
+        return found if all(rule["health"] != "unknown" for rule in found) else None
+
+    found = await eventually(evaluated, "every rule was evaluated")
+    assert found is not None
+    return {
+        rule["name"] for rule in found if (rule["health"], rule.get("lastError")) == ("ok", None)
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def troubled(
+    program: Program, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Seen]:
+    """Watch a DLI in which everything goes wrong, with one exporter that does well and one not."""
+    directory = tmp_path_factory.mktemp("troubled")
+    dli = quiet(*PROJECTS)
+    populate(dli)
+    behind = quiet(BEHIND, now=lambda: time.time() - 120)
+    behind.add(lasting(), job_id="old")
+    async with serve(dli) as address, serve(behind) as elsewhere, AsyncExitStack() as stack:
+        settings = central(directory, dli, address, elsewhere)
+        good = await stack.enter_async_context(crashing(settings))
+        poor = await stack.enter_async_context(crashing(small(directory, dli, address)))
+        for fault in faults():
+            dli.faults.add(fault)
+        configs = [
+            {**scraping(good, "500ms"), "job_name": "central"},
+            {**scraping(poor, "500ms"), "job_name": "small"},
+        ]
+        server = await stack.enter_async_context(
+            prometheus(program("prometheus"), directory, configs, **loaded())
+        )
+        await eventually(lambda: server.value("count(dli_up)"), "Prometheus has seen something")
+        (directory / "keys" / "sk").unlink()
+        (directory / "small.yaml").write_text("projects: [", encoding="utf-8")
+        poor.process.signal(signal.SIGHUP)
+        yield Seen(server, {"central": good, "small": poor})
+
+
+def populate(dli: Simulator) -> None:
+    """Add the jobs: one that is well, and one for each thing that can be wrong with one."""
+    long_ago = time.time() - HOUR
+
+    def add(job_id: str, made: Any, start: float | None = None, statement: str = "") -> None:
+        about = Particulars(
+            statement=statement or f"select {job_id}", queue_name="etl", tags={"jobName": job_id}
+        )
+        dli.add(made, job_id=job_id, start=start, particulars=about)
+
+    add("well", lasting(subjobs=1))
+    add("failed", timeline((0, "RUNNING"), (1, "FAILED")))
+    add("waiting", lasting("LAUNCHING"))
+    for job_id in ("stalled", "late", "failing", "killed"):
+        add(job_id, lasting(subjobs=2))
+    add("risky", lasting(subjobs=2), long_ago)
+    for number in range(3):
+        made = timeline((0, "RUNNING"), (20, "FINISHED"))
+        add(f"run-{number}", made, time.time() - 600 + number, SAME)
+    add("long", lasting(subjobs=2), long_ago, SAME)
+    for of in PROJECTS[1:]:
+        dli.add(lasting(), job_id="old", project=of.id)
+
+
+def faults() -> tuple[Fault, ...]:
+    """Break what is to be broken, some of it more with each answer."""
+    _, _, down, tight, _ = PROJECTS
+
+    def counting(field: str, tasks: Iterator[int]) -> Callable[[dict[str, Any]], object]:
+        def change(answer: dict[str, Any]) -> object:
+            answer["sub_jobs"][-1][field] = next(tasks)
+            return answer
+
+        return change
+
+    return (
+        Fault(project=down.id, status=503),
+        Fault(project=tight.id, probability=0.5, status=429, code="APIGW.0308"),
+        Fault(job_id="well", rewrite=counting("num_completed_indices", count())),
+        Fault(job_id="failing", rewrite=counting("num_failed_tasks", repeat(40))),
+        Fault(job_id="killed", rewrite=counting("num_killed_tasks", count(step=100))),
+    )
+
+
+def central(directory: Path, dli: Simulator, address: str, elsewhere: str) -> Path:
+    """Write the settings of the exporter that watches all there is."""
+    good, refused, down, tight, files = PROJECTS
+    keys = directory / "keys"
+    keys.mkdir()
+    (keys / "ak").write_text(files.ak, encoding="utf-8")
+    (keys / "sk").write_text(files.sk, encoding="utf-8")
+    jobs = directory / "jobs"
+    jobs.mkdir()
+    for job_id, deadline in (("risky", time.time() + HOUR / 2), ("late", time.time() - HOUR)):
+        (jobs / f"{job_id}.json").write_text(
+            f'{{"job_id": "{job_id}", "project": "good", "deadline": {deadline}}}', encoding="utf-8"
+        )
+    watched = {of.name: project(of, address, jobs=["old"]) for of in (refused, down, tight, files)}
+    watched["refused"]["credentials"]["sk"] = "wrong"
+    watched["files"]["credentials"] = {"provider": "file", "directory": str(keys)}
+    watched["behind"] = project(BEHIND, elsewhere, jobs=["old"])
+    found = {"enabled": True, "interval": "1s"}
+    watched["good"] = project(good, address, discovery=found, jobs=list(dli.job_ids(good.id)))
+    return write(directory / "central.yaml", watched, jobs_dir=str(jobs), tags={"name": "jobName"})
+
+
+def small(directory: Path, dli: Simulator, address: str) -> Path:
+    """Write the settings of one that has no room, and thinks that it has two sisters."""
+    (good, *_) = PROJECTS
+    return write(
+        directory / "small.yaml",
+        {"good": project(good, address, jobs=["well", "failed", "late"])},
+        limits={"jobs": 1},
+        total_shards=3,
+        shard=owner(address, good.id),
+    )
+
+
+def owner(address: str, project_id: str) -> int:
+    """Tell which of three shards watches a project."""
+    return Shard(0, 3).owner(address, project_id)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("alert", [each for each in ALERTS if each not in LATER | ABSENT])
+async def test_an_alert_finds_what_it_is_about(troubled: Seen, alert: str) -> None:
+    found = await eventually(lambda: troubled.alarming(alert), f"{alert} finds something")
+    if alert in AFFECTED:
+        jobs = [(each.labels["project"], each.labels["job_id"]) for each in found]
+        assert {job for _, job in jobs} <= AFFECTED[alert]
+        assert len(set(jobs)) == len(jobs)
+    elif alert in TROUBLED:
+        assert {each.labels["project"] for each in found} == TROUBLED[alert]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "rule", rules(), ids=lambda rule: str(rule.get("alert", rule.get("record")))
+)
+async def test_every_series_that_a_rule_selects_is_there(troubled: Seen, rule: Any) -> None:
+    """Regular expressions need only one of their words."""
+    for selector in selectors(rule["expr"]):
+        if selector.name in PERMANENT:
+            continue
+        plain = re.sub(r" offset .*| @ .*", "", selector.prettify())
+        seen = f"last_over_time({plain}[10m])"
+        await eventually(lambda seen=seen: troubled.server.query(seen), seen)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_rules_have_no_trouble_with_trouble(troubled: Seen) -> None:
+    assert await health(troubled.server) == {
+        rule.get("alert") or rule["record"] for rule in rules()
+    }
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_death_of_an_exporter_is_found_and_what_it_takes_along(troubled: Seen) -> None:
+    assert await troubled.alarming("DLIExporterDown") == []
+    assert await troubled.alarming("DLIJobsLost") == []
+    for each in troubled.exporters.values():
+        each.process.signal(signal.SIGKILL)
+    for alert in LATER:
+        await eventually(lambda alert=alert: troubled.alarming(alert), f"{alert} finds something")
