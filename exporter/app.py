@@ -9,10 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
-from typing import Final
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Final
 
 from .connection import StartError
 from .fleet import Fleet
@@ -23,15 +20,21 @@ from .metrics.catalogue import job_families
 from .metrics.exposition import Exposition, Snapshot
 from .metrics.rendering import SubJobs
 from .metrics.telemetry import Telemetry
+from .server import FIXED, guard, listening
 from .settings import Settings, SettingsError, require_project
 from .sources.directory import Directory
 from .sources.registration import Reason, Rejection
+from .systemd import NOBODY, ServiceManager
 from .tracker import Limits, Source, Tags, Tracker
 from .web.lifecycle import Lifecycle, add_lifecycle
 from .web.negotiation import Format
 from .web.registration import Registry, add_routes
-from .web.routes import Scrape, Views, application
+from .web.routes import Scrape, Views, application, probes
 from .web.scrapers import Scrapers
+from .web.state import Reload, State
+
+if TYPE_CHECKING:
+    from .web.security.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -39,18 +42,16 @@ VERSION: Final = version("dli-exporter")
 
 _HUNG: Final = 3
 """A poller that has not gone round for so many intervals hangs."""
-_STOP: Final = 5.0
-"""Seconds that scrapes under way get when the exporter stops."""
-_KEEPALIVE: Final = 600.0
-"""Seconds that an idle connection stays open: longer than any scrape interval."""
+_STALE: Final = 300.0
+"""Age in seconds from which data are called old, however short the interval is."""
 _LAST_POLL: Final = 10.0
 """Seconds for the last look at every running job."""
 _SCAN_INTERVAL: Final = 2.0
 """Seconds between two looks at the directory of registrations."""
 _RETIRE_INTERVAL: Final = 1.0
 """Seconds between two looks for jobs that may leave."""
-_FIXED: Final = ("jobs_dir", "subjobs", "tags", "log")
-"""Settings that a reload does not change, beside where the web server listens."""
+_FIXED: Final = ("jobs_dir", "subjobs", "tags", "shard", "total_shards", "log")
+"""Settings that a reload does not change, beside those of the web server."""
 _STOPPING: Final = "the exporter is stopping"
 """Why nothing new is taken on any more."""
 
@@ -71,18 +72,26 @@ class Orders:
 class Exporter:
     """All parts of an exporter, connected with each other."""
 
-    def __init__(self, settings: Settings, load: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        manager: ServiceManager = NOBODY,
+    ) -> None:
         """Build everything; ``load`` reads the settings again or raises SettingsError.
 
         StartError if a connection cannot be opened. Whoever builds an exporter closes it.
+        ``manager`` hears how it is.
         """
         self._settings = settings
         self._load = load
+        self._manager = manager
         self._scrapers = Scrapers()
         self._scraped = asyncio.Event()
         self._ripe = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._stopping = False
+        self._guard: Guard | None = None
         self._exposition = Exposition(
             job_families(settings.tags.labels),
             subjobs=SubJobs(settings.subjobs),
@@ -102,7 +111,9 @@ class Exporter:
             revision=os.environ.get("GIT_REVISION", "unknown"),
             python_version=platform.python_version(),
         )
+        self._telemetry.sharded(settings.shard, settings.total_shards)
         self._telemetry.reloaded(True, time.time())
+        self._reloaded = Reload(at=time.time(), in_force=time.time())
         self._tracker = Tracker(
             exposition=self._exposition,
             telemetry=self._telemetry,
@@ -119,6 +130,12 @@ class Exporter:
             telemetry=self._telemetry,
             expected=self._scrapers.next_expected,
         )
+        self._directory = (
+            Directory(settings.jobs_dir, projects=lambda: self._fleet.projects)
+            if settings.jobs_dir is not None
+            else None
+        )
+        self._waiting: dict[JobKey, Registration] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -137,15 +154,19 @@ class Exporter:
                 group.create_task(self._retire()),
                 group.create_task(self._compress()),
             ]
-            if self._settings.jobs_dir is not None:
-                aside.append(group.create_task(self._scan(self._settings.jobs_dir)))
+            if self._directory is not None:
+                aside.append(group.create_task(self._scan(self._directory)))
             started(port)
+            self._manager.ready("serving")
+            alive = group.create_task(self._manager.watch(self._healthy))
             await orders.stop.wait()
             self._stopping = True
+            self._manager.stopping("waiting for scrapes of the final picture")
             for task in aside:
                 task.cancel()
             await self._fleet.stop()
             await self._linger(orders)
+            alive.cancel()
 
     async def once(self) -> None:
         """Look for jobs once, and ask for each of them once."""
@@ -180,37 +201,51 @@ class Exporter:
     async def _final_picture_seen(self) -> None:
         """Ask once more for what is not final, and wait for the scrapes that show it."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_POLL), asyncio.TaskGroup() as group:
-                for watch in self._fleet:
-                    group.create_task(watch.poller.once())
+            async with asyncio.timeout(_LAST_POLL):
+                await self._last_look()
         for job in self._tracker:
             self._tracker.settle(job.key)
         while not all(map(self._tracker.delivered, self._tracker)):
             self._scraped.clear()
             await self._scraped.wait()
 
-    async def _scan(self, path: Path) -> None:
-        """Take up what is registered in the directory."""
-        directory = Directory(path, projects=lambda: self._fleet.projects)
-        waiting: dict[JobKey, Registration] = {}
+    async def _last_look(self) -> None:
+        """Take up the jobs registered a moment ago, and ask once for all that are not final."""
+        if self._directory is not None:
+            # Twice: a look may have been under way when the last file came.
+            await self._look_into(self._directory)
+            await self._look_into(self._directory)
+        async with asyncio.TaskGroup() as group:
+            for watch in self._fleet:
+                group.create_task(watch.poller.once())
+
+    async def _scan(self, directory: Directory) -> None:
+        """Take up what is registered in the directory, for ever."""
         while True:
-            found = await directory.scan()
-            for key in found.gone:
-                waiting.pop(key, None)
-                self._tracker.withdraw(key, Source.DIRECTORY)
-            for registration in found.added:
-                waiting[JobKey(registration.project, registration.job_id)] = registration
-            # What there is no room for waits: a file is said to be new only once.
-            waiting = {
-                key: registration
-                for key, registration in waiting.items()
-                if self._tracker.register(registration, Source.DIRECTORY) is not None
-            }
-            for rejection in found.rejected:
-                self._reject(rejection)
-            if found.error is not None:
-                self._reject(Rejection(Reason.UNREADABLE, found.error))
+            await self._look_into(directory)
             await asyncio.sleep(_SCAN_INTERVAL)
+
+    async def _look_into(self, directory: Directory) -> None:
+        """Take up what is registered in the directory now."""
+        found = await directory.scan()
+        for key in found.gone:
+            self._waiting.pop(key, None)
+            self._tracker.withdraw(key, Source.DIRECTORY)
+        for registration in found.added:
+            self._waiting[JobKey(registration.project, registration.job_id)] = registration
+            if (elsewhere := self._fleet.elsewhere(registration.project)) is not None:
+                self._reject(Rejection(Reason.REFUSED, elsewhere))
+        # What there is no room for waits: a file is said to be new only once.
+        self._waiting = {
+            key: registration
+            for key, registration in self._waiting.items()
+            if self._fleet.elsewhere(key.project) is not None
+            or self._tracker.register(registration, Source.DIRECTORY) is not None
+        }
+        for rejection in found.rejected:
+            self._reject(rejection)
+        if found.error is not None:
+            self._reject(Rejection(Reason.UNREADABLE, found.error))
 
     async def _retire(self) -> None:
         """Let go of jobs whose time is over, and take on those that waited for room."""
@@ -239,8 +274,11 @@ class Exporter:
             async with self._reloading:
                 if self._stopping:
                     return (_STOPPING,)
+                self._manager.reloading(time.monotonic())
                 settings = self._load()
                 require_project(settings)
+                if self._guard is not None and (wrong := self._guard.reload()):
+                    raise SettingsError(wrong)
                 await self._fleet.adopt(settings, group)
         except SettingsError as error:
             mistakes = tuple(error.lines)
@@ -250,8 +288,11 @@ class Exporter:
             mistakes = ()
             self._adopt(settings)
         self._telemetry.reloaded(not mistakes, time.time())
+        in_force = self._reloaded.in_force if mistakes else time.time()
+        self._reloaded = Reload(at=time.time(), in_force=in_force, mistakes=mistakes)
         for mistake in mistakes:
             log.error("settings not reloaded", extra=fields(error=mistake))
+        self._manager.ready("settings not reloaded, see the log" if mistakes else "serving")
         return mistakes
 
     def _adopt(self, settings: Settings) -> None:
@@ -259,40 +300,45 @@ class Exporter:
         self._tracker.retention = _retention(settings)
         self._tracker.limits = _limits(settings)
         fixed = [name for name in _FIXED if getattr(before, name) != getattr(settings, name)]
-        if before.web.listen_address != settings.web.listen_address:
-            fixed.append("web.listen_address")
+        fixed += [
+            f"web.{name}"
+            for name in FIXED
+            if getattr(before.web, name) != getattr(settings.web, name)
+        ]
         log.info("settings reloaded", extra=fields(needs_restart=",".join(fixed) or None))
 
     @asynccontextmanager
     async def _listening(self, group: asyncio.TaskGroup) -> AsyncIterator[int]:
         """Serve the web endpoints and yield the port; StartError if it cannot be had."""
-        address = self._settings.web.listen_address
-        app = application(self._views())
+        views = self._views()
+        app = application(views)
         add_routes(app, self._registry())
         add_lifecycle(app, self._lifecycle(group))
-        runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_KEEPALIVE, shutdown_timeout=_STOP
-        )
-        await runner.setup()
-        try:
-            try:
-                await web.TCPSite(runner, address.host or None, address.port).start()
-            except OSError as error:
-                raise StartError(f"cannot listen on {address}: {error.strerror}") from None
-            yield runner.addresses[0][1]
-        finally:
-            await runner.cleanup()
+        self._guard = guard(self._settings)
+        async with listening(self._settings, app, probes(views), self._guard) as port:
+            yield port
 
     def _views(self) -> Views:
         return Views(
-            version=VERSION,
             exposition=self.exposition,
             monotonic=time.monotonic,
             jobs=lambda: self._tracker,
             healthy=self._healthy,
-            ready=lambda: all(watch.poller.ready for watch in self._fleet),
+            ready=self._ready,
+            state=self._state,
             scrapers=self._scrapers,
             scraped=self._was_scraped,
+        )
+
+    def _state(self) -> State:
+        return State(
+            now=time.time(),
+            version=VERSION,
+            healthy=self._healthy(),
+            ready=self._ready(),
+            stale=max(_HUNG * self._settings.poll.interval, _STALE),
+            reload=self._reloaded,
+            projects=tuple(watch.troubles.health() for watch in self._fleet),
         )
 
     def _registry(self) -> Registry:
@@ -308,13 +354,17 @@ class Exporter:
     def _register(self, registration: Registration) -> str | None:
         if self._stopping:  # nobody would ask for it any more
             return _STOPPING
-        return self._tracker.register(registration, Source.HTTP)
+        elsewhere = self._fleet.elsewhere(registration.project)
+        return elsewhere or self._tracker.register(registration, Source.HTTP)
 
     def _lifecycle(self, group: asyncio.TaskGroup) -> Lifecycle:
         return Lifecycle(
             enabled=lambda: self._settings.web.enable_lifecycle,
             reload=lambda: self._reload(group),
         )
+
+    def _ready(self) -> bool:
+        return all(watch.poller.ready for watch in self._fleet)
 
     def _healthy(self) -> bool:
         """Whether no poller hangs; in the end, waiting for the last scrape, none runs."""
@@ -344,9 +394,10 @@ async def serve(
     load: Callable[[], Settings],
     orders: Orders,
     started: Callable[[int], None],
+    manager: ServiceManager = NOBODY,
 ) -> None:
     """Run an exporter until ``orders`` say to stop; ``started`` is told the port it listens on."""
-    exporter = Exporter(settings, load)
+    exporter = Exporter(settings, load, manager)
     try:
         await exporter.run(orders, started)
     finally:

@@ -17,6 +17,7 @@ from .connection import StartError
 from .logs import fields, setup
 from .metrics.catalogue import table
 from .settings import FlagParser, Settings, SettingsError, load, require_project
+from .systemd import service_manager
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class Command:
 
 async def _serve(settings: Settings, again: Load) -> int:
     require_project(settings)
-    await app.serve(settings, again, _orders(), _started)
+    manager = service_manager(os.environ, os.getpid())
+    await app.serve(settings, again, _orders(), _started, manager)
     return 0
 
 
@@ -96,7 +98,14 @@ COMMANDS: Final = {
     "metrics": Command("print the catalogue of metrics", _metrics, simulated=True),
 }
 _REGISTER: Final = "register"
-"""The one command without settings: it runs where the jobs are submitted, and starts fast."""
+"""A command without settings: it runs where the jobs are submitted, and starts fast."""
+_DASHBOARDS: Final = "dashboards"
+"""A command without settings: it writes what comes with the exporter."""
+_TERMINAL: Final = {
+    "watch": "show how jobs get on, in bars; with IDs until they have ended",
+    "wait": "wait until jobs have ended; the exit code tells how",
+}
+"""Commands with arguments and exit codes of their own: a mistake must not look like a time-out."""
 
 _LONGEST_WORD: Final = 12
 """An unknown command that may be repeated; what is longer may be a secret in a wrong place."""
@@ -104,6 +113,8 @@ _LONGEST_WORD: Final = 12
 _USAGE: Final = "%(prog)s [COMMAND] [FLAG...]\n\ncommands:\n" + "\n".join(
     [f"  {word:<10} {command.about}" for word, command in COMMANDS.items()]
     + [f"  {_REGISTER:<10} write a file that asks an exporter to watch a job"]
+    + [f"  {_DASHBOARDS:<10} write dashboards, alerts and recording rules"]
+    + [f"  {word:<10} {about}" for word, about in _TERMINAL.items()]
 )
 
 
@@ -121,8 +132,16 @@ def run(argv: Sequence[str]) -> int:
         from . import register  # here, as above
 
         return register.main(flags, os.environ, time.time())
+    if word == _DASHBOARDS:
+        from . import bundle  # here, as above
+
+        return bundle.main(flags)
+    if word in _TERMINAL:
+        from .terminal import command as terminal  # here, as above
+
+        return terminal.main(word, flags, os.environ)
     if word not in COMMANDS:
-        allowed = ", ".join((*COMMANDS, _REGISTER))
+        allowed = ", ".join((*COMMANDS, _REGISTER, _DASHBOARDS, *_TERMINAL))
         shown = word if word.isalpha() and len(word) <= _LONGEST_WORD else "…"
         return _refuse(f"{shown}: unknown command; allowed: {allowed}")
     command = COMMANDS[word]

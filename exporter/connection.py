@@ -2,28 +2,82 @@
 
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import ClientSession
 
-from .dli.client import Call, DliClient
+from .dli.client import ENDPOINTS, LOOKUP_ENDPOINTS, DliClient
 from .dli.credentials import FileProvider, Provider, Static, read_directory, read_token
-from .dli.errors import CredentialsUnavailable
-from .dli.signing import AccessKey
+from .dli.listener import Listener
+from .dli.pacing import Bucket
+from .dli.projects import Lookup
+from .dli.signing import AccessKey, Credential
 from .dli.times import DEFAULT_ZONES
 from .dli.transport import session
 from .settings import Project
-from .settings.model import FileCredentials, StaticCredentials
+from .settings.model import FileCredentials, StaticCredentials, TokenCredentials
 
 
 class StartError(Exception):
     """The exporter cannot start; ``str()`` is the one line to show."""
 
 
-def credentials(
-    project: Project, on_error: Callable[[CredentialsUnavailable], None] = lambda error: None
-) -> Provider:
-    """Return the provider that a project's settings name."""
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a project's calls are made with; ``endpoints`` are the templates of their paths."""
+
+    session: ClientSession
+    provider: Provider
+    client: DliClient
+    endpoints: tuple[str, ...]
+
+    async def close(self) -> None:
+        """Give up what is under way, and close the connections."""
+        await self.provider.close()
+        await self.session.close()
+
+    def discard(self) -> None:
+        """Give up what has never been used: there is no connection to close."""
+        self.session.detach()
+
+
+def connect(
+    project: Project, *, timeout: float, zones: Mapping[str, int], listener: Listener
+) -> Connection:
+    """Make a connection for a project; StartError if its CA file cannot be used.
+
+    ``timeout`` is in seconds; ``zones`` stand beside or instead of the usual ones.
+    """
+    opened = _open_session(project)
+    quota = Bucket(project.requests_per_second)
+    provider, endpoints = _provider(project, opened, quota, timeout, listener)
+    client = DliClient(
+        opened,
+        project.endpoint,
+        project_id=project.project_id or Lookup(project.iam_endpoint or "", project.region or ""),
+        provider=provider,
+        quota=quota,
+        timeout=timeout,
+        on_call=listener.called,
+        zones={**DEFAULT_ZONES, **zones},
+    )
+    looks_up = project.project_id is None and project.credentials.provider != "password"
+    asked = (*ENDPOINTS, *endpoints, *(LOOKUP_ENDPOINTS if looks_up else ()))
+    return Connection(opened, provider, client, asked)
+
+
+def _open_session(project: Project) -> ClientSession:
+    try:
+        return session(ca_file=str(project.ca_file) if project.ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"{project.ca_file}: holds no usable certificates: {error}") from None
+
+
+def _provider(
+    project: Project, opened: ClientSession, quota: Bucket, timeout: float, listener: Listener
+) -> tuple[Provider, tuple[str, ...]]:
+    """Return the provider that a project's settings name, and what it asks of IAM or STS."""
     chosen = project.credentials
     if isinstance(chosen, StaticCredentials):
         token = chosen.security_token
@@ -32,37 +86,15 @@ def credentials(
             chosen.sk.get_secret_value(),
             token.get_secret_value() if token else None,
         )
-        return Static(key)
+        return Static(key), ()
     if isinstance(chosen, FileCredentials):
-        return FileProvider(partial(read_directory, chosen.directory), on_error=on_error)
-    return FileProvider(partial(read_token, chosen.path), on_error=on_error)
+        return _files(partial(read_directory, chosen.directory), listener), ()
+    if isinstance(chosen, TokenCredentials):
+        return _files(partial(read_token, chosen.path), listener), ()
+    from .providers import obtained  # here: most need no more than keys or files
+
+    return obtained(project, chosen, opened, quota, timeout, listener)
 
 
-def open_session(project: Project) -> ClientSession:
-    """Open a session for a project; StartError if its CA file cannot be used."""
-    try:
-        return session(ca_file=str(project.ca_file) if project.ca_file else None)
-    except (OSError, ssl.SSLError) as error:
-        raise StartError(f"{project.ca_file}: holds no usable certificates: {error}") from None
-
-
-def client(
-    project: Project,
-    opened: ClientSession,
-    *,
-    provider: Provider,
-    timeout: float,
-    zones: Mapping[str, int],
-    on_call: Callable[[Call], None],
-) -> DliClient:
-    """Return a client for a project; ``zones`` stand beside or instead of the usual ones."""
-    return DliClient(
-        opened,
-        project.endpoint,
-        project_id=project.project_id,
-        provider=provider,
-        requests_per_second=project.requests_per_second,
-        timeout=timeout,
-        on_call=on_call,
-        zones={**DEFAULT_ZONES, **zones},
-    )
+def _files(read: Callable[[], Credential], listener: Listener) -> FileProvider:
+    return FileProvider(read, on_error=listener.failed, on_good=listener.renewed)

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from .jobs.model import JobKey, Registration
 from .jobs.schedule import Expected
 from .metrics.telemetry import Telemetry
-from .settings import Settings
+from .settings import Project, Settings
+from .sharding import Shard
 from .tracker import Source, Tracker
 from .watch import Watch
 
 
 class Fleet:
-    """A watch for each project; it owns their tasks and connections."""
+    """A watch for each project in this shard's share; it owns their tasks and connections.
+
+    Which shard it is does not change: other settings are shared out as the first ones were.
+    """
 
     def __init__(
         self,
@@ -29,10 +33,12 @@ class Fleet:
         self._expected = expected
         self._tracker = tracker
         self._telemetry = telemetry
-        self._settings = settings
+        self._shard = Shard(settings.shard, settings.total_shards)
+        self._every = settings.projects
+        self._settings = self._share(settings)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watches: dict[str, Watch] = {}
-        self._watches = self._opened(settings)
+        self._watches = self._opened(self._settings)
 
     def __iter__(self) -> Iterator[Watch]:
         """Iterate over the watches."""
@@ -43,8 +49,19 @@ class Fleet:
 
     @property
     def projects(self) -> frozenset[str]:
-        """The projects' names; one that is changed at the moment is one of them."""
-        return frozenset(self._settings.projects)
+        """The names of all projects, whichever shard watches them.
+
+        One that is changed at the moment is one of them.
+        """
+        return frozenset(self._every)
+
+    def elsewhere(self, project: str) -> str | None:
+        """Say in a line which other shard watches a project; None if none of them does."""
+        if project in self._settings.projects or project not in self._every:
+            return None
+        owner = self._shard.owner(*_quota(project, self._every[project]))
+        ours = f"{self._shard.ordinal} of {self._shard.total}"
+        return f"project: {project} is in the share of shard {owner}; this is shard {ours}"
 
     def attach(self) -> None:
         """Register the jobs that the settings list."""
@@ -71,13 +88,14 @@ class Fleet:
         A project that stays as it is goes on undisturbed, and so do the jobs of one whose
         settings change. Those of a project that is gone go with it.
         """
+        every, settings = settings.projects, self._share(settings)
         opened = self._opened(settings)
         gone = self._watches.keys() - settings.projects.keys()
         await self._halt(opened.keys() | gone)
         for name in gone:
             self._tracker.abandon(name)
             self._telemetry.forget(name)
-        before, self._settings = self._settings, settings
+        before, self._settings, self._every = self._settings, settings, every
         for name, watch in opened.items():
             self._watches[name] = watch
             watch.attach()
@@ -98,6 +116,15 @@ class Fleet:
         """Close the connections."""
         for watch in self:
             await watch.close()
+
+    def _share(self, settings: Settings) -> Settings:
+        """Return the settings with this shard's projects alone."""
+        own = {
+            name: project
+            for name, project in settings.projects.items()
+            if self._shard.owns(*_quota(name, project))
+        }
+        return settings.model_copy(update={"projects": own})
 
     def _open(self, settings: Settings, name: str) -> Watch:
         return Watch(
@@ -146,6 +173,14 @@ class Fleet:
     def _list_one(self, project: str, job_id: str) -> bool:
         registration = Registration(job_id=job_id, project=project)
         return self._tracker.register(registration, Source.LISTED) is None
+
+
+def _quota(name: str, project: Project) -> tuple[str, str]:
+    """Return what names a project's quota: its region, by the endpoint, and its id in there.
+
+    An id that has to be looked up is not known as yet: the name in the settings stands for it.
+    """
+    return project.endpoint, project.project_id or name
 
 
 def _common(settings: Settings) -> tuple[object, ...]:

@@ -1,17 +1,20 @@
 """One project under watch: its client, its poller and, if asked for, its finder."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Final
 
-from .connection import client, credentials, open_session
-from .dli.client import ENDPOINTS, Call
-from .dli.errors import REASONS
+from .connection import connect
+from .dli.calls import Call
+from .dli.errors import REASONS, CredentialsUnavailable, DliError
+from .dli.listener import Listener
 from .finder import Finder
 from .historian import Historian
 from .jobs.schedule import Expected
+from .logs import fields
 from .metrics.telemetry import Telemetry
 from .poller import Poller
 from .settings import Project
@@ -20,8 +23,15 @@ from .sources.discovery import Discovery, Filters
 from .tracker import Tracker
 from .troubles import Troubles
 
+log = logging.getLogger(__name__)
+
 _LONGEST_CALL: Final = 1.0
 """Seconds that a call takes when DLI is slow: so long may calls overlap."""
+_LOOKUP: Final = "project id"
+_CREDENTIALS: Final = "credentials"
+"""Whose troubles these are: calls may go well while these are not renewed."""
+_AGAIN: Final = 1.0
+"""Seconds after which to ask again for the id; the client knows how often to look it up."""
 
 
 class Watch:
@@ -43,17 +53,10 @@ class Watch:
         self.project = project
         self._telemetry = telemetry
         self._tracker = tracker
-        self._session = open_session(project)
-        self._provider = credentials(project, lambda error: telemetry.refresh_failed(name))
-        self._client = client(
-            project,
-            self._session,
-            provider=self._provider,
-            timeout=poll.timeout,
-            zones=zones,
-            on_call=self._called,
-        )
-        troubles = Troubles(name, telemetry)
+        listener = Listener(called=self._called, failed=self._not_renewed, renewed=self._renewed)
+        self._connection = connect(project, timeout=poll.timeout, zones=zones, listener=listener)
+        self._client = self._connection.client
+        self.troubles = troubles = Troubles(name, telemetry)
         self.poller = Poller(
             name,
             self._client,
@@ -72,13 +75,15 @@ class Watch:
     def attach(self) -> None:
         """Take over the jobs of the project, and show its counters from the start."""
         self._tracker.attach(self.name, self.poller)
-        self._telemetry.expect(self.name, endpoints=ENDPOINTS, reasons=REASONS)
+        self._telemetry.expect(self.name, endpoints=self._connection.endpoints, reasons=REASONS)
         self._telemetry.limited(self.name, self._client.requests_per_second_limit)
 
     async def run(self) -> None:
         """Ask for ever; whoever cancels this stops it."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.poller.run())
+            if self.project.project_id is None:
+                tasks.create_task(self._find_project())
             if self._finder is not None:
                 tasks.create_task(self._finder.run())
             if self._historian is not None:
@@ -92,11 +97,11 @@ class Watch:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._connection.close()
 
     def discard(self) -> None:
         """Give up a watch that has never asked anything: there is no connection to close."""
-        self._session.detach()
+        self._connection.discard()
 
     def _find(self, troubles: Troubles) -> Finder:
         return Finder(
@@ -131,11 +136,31 @@ class Watch:
             engine_types=wanted.engine_types,
         )
 
+    async def _find_project(self) -> None:
+        """Look the project's id up before anybody needs it, so that a mistake shows early."""
+        while True:
+            try:
+                project_id = await self._client.project_id()
+            except DliError as error:
+                self.troubles.limping(_LOOKUP, error)
+                await asyncio.sleep(_AGAIN)
+            else:
+                self.troubles.works(_LOOKUP)
+                log.info("project found", extra=fields(project=self.name, project_id=project_id))
+                return
+
+    def _not_renewed(self, error: CredentialsUnavailable) -> None:
+        self._telemetry.refresh_failed(self.name)
+        self.troubles.limping(_CREDENTIALS, error)
+
+    def _renewed(self) -> None:
+        self.troubles.works(_CREDENTIALS)
+
     def _called(self, call: Call) -> None:
         telemetry, name = self._telemetry, self.name
         reason = call.error.reason if call.error else None
         telemetry.called(name, call.endpoint, call.seconds, reason)
         telemetry.limited(name, self._client.requests_per_second_limit)
-        telemetry.expires(name, self._provider.expires_at)
+        telemetry.expires(name, self._connection.provider.expires_at)
         if call.skew is not None:
             telemetry.skewed(name, call.skew)

@@ -14,6 +14,8 @@ from exporter.check import Verdict, check
 from exporter.settings import Settings
 from exporter.simulator import Cut, Fault, Scene, Simulator, Timeline, demo_project, serve
 
+from .cloud import KINDS, REGION, Cloud, provider, serving
+
 ACCOUNT: Final = demo_project(1)
 JOB: Final = "85798b38-ae44-48eb-bb90-7cf0dcdafe7b"
 UNKNOWN: Final = "00000000-0000-4000-8000-000000000000"
@@ -88,6 +90,54 @@ async def test_a_job_that_is_not_known_is_named() -> None:
     assert line == (
         f"prod: failed (not_found): job {UNKNOWN}: HTTP 400 DLI.0002: The object does not exist."
     )
+
+
+def found_at(cloud: Cloud, **changes: object) -> dict[str, object]:
+    """Write what has to be changed for a project to be looked up."""
+    return {"project_id": None, "region": REGION, "iam_endpoint": cloud.address, **changes}
+
+
+async def test_the_project_that_was_found_is_named() -> None:
+    async with world() as each, serving(Cloud(ACCOUNT, each.simulator.gateway)) as cloud:
+        line = await each.line(**found_at(cloud))
+        assert line == GOOD.replace("(static)", f"(static); the project is {ACCOUNT.id}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_provider_is_named_and_until_when_its_credential_lives(
+    kind: str, tmp_path: Path
+) -> None:
+    async with world() as each, serving(Cloud(ACCOUNT, each.simulator.gateway)) as cloud:
+        line = await each.line(**found_at(cloud, credentials=provider(kind, cloud, tmp_path)))
+    name = kind.partition("-")[0]
+    assert re.fullmatch(
+        rf"prod: ok: HOST accepts the credentials \({name}, until "
+        rf"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\); the project is {ACCOUNT.id}; 1 jobs in the "
+        "project's list",
+        line,
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        ((), "IAM shows these credentials no project of ap-southeast-3"),
+        (("x", "y"), "no project is ap-southeast-3, but ap-southeast-3_x, ap-southeast-3_y"),
+    ],
+)
+async def test_a_project_that_is_not_found_is_one_line(names: tuple[str, ...], line: str) -> None:
+    async with world() as each, serving(Cloud(ACCOUNT, each.simulator.gateway)) as cloud:
+        rows = [cloud.row(f"id-{name}", f"{REGION}_{name}") for name in names]
+        cloud.projects = rows or [cloud.row("other", "cn-north-4")]
+        shown = await each.line(**found_at(cloud))
+    assert shown == f"prod: failed (project): set project_id: {line}"
+
+
+async def test_a_provider_that_fails_is_named(tmp_path: Path) -> None:
+    async with world() as each, serving(Cloud(ACCOUNT)) as cloud:
+        cloud.fail(status=403, body='{"error_code": "STS5.1", "error_msg": "no such agency"}')
+        line = await each.line(credentials=provider("oidc-sts", cloud, tmp_path))
+    assert line == "prod: failed (credentials): oidc provider: HTTP 403: no such agency"
 
 
 WRONG_KEYS: Final = {

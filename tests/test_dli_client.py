@@ -17,10 +17,19 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from exporter.dli import errors, signing, transport
-from exporter.dli.client import ENDPOINTS, JOBS, PROGRESS, Call, DliClient
+from exporter.dli.calls import Call
+from exporter.dli.client import (
+    ENDPOINTS,
+    JOBS,
+    NAMED_PROJECTS,
+    PROGRESS,
+    REACHABLE_PROJECTS,
+    DliClient,
+)
 from exporter.dli.credentials import Provider, Static
 from exporter.dli.errors import DliError
-from exporter.dli.pacing import Backoff
+from exporter.dli.pacing import Backoff, Bucket
+from exporter.dli.projects import Lookup
 from exporter.dli.queries import JobsQuery
 from exporter.dli.signing import AccessKey, Credential, Token
 from exporter.jobs.model import JobStatus
@@ -166,15 +175,16 @@ class Client(DliClient):
         timeout: float = 10.0,
         backoff: Backoff = Backoff(base=0),  # noqa: B008 - a frozen value
         now: float = NOW,
+        project_id: str | Lookup = PROJECT,
     ) -> None:
         self.calls: list[Call] = []
         self.time = Time()
         super().__init__(
             session,
             endpoint,
-            project_id=PROJECT,
+            project_id=project_id,
             provider=Static(provider) if isinstance(provider, AccessKey | Token) else provider,
-            requests_per_second=rate,
+            quota=Bucket(rate),
             timeout=timeout,
             on_call=self.calls.append,
             backoff=backoff,
@@ -326,7 +336,7 @@ async def test_a_bad_project_id_is_refused(session: aiohttp.ClientSession, proje
             "https://dli.example",
             project_id=project_id,
             provider=Static(KEY),
-            requests_per_second=1,
+            quota=Bucket(1),
             timeout=1,
         )
 
@@ -861,6 +871,9 @@ class Renewing:
     def expires_at(self) -> float | None:
         return None
 
+    async def close(self) -> None:
+        pass
+
 
 EXPIRED = refused(401, "APIGW.0307", "The token must be updated.")
 
@@ -1043,3 +1056,93 @@ def test_foreign_exceptions_become_ours_without_their_words(
     assert error.reason == reason
     assert "dli.example" in str(error)
     assert "canary" not in str(error)
+
+
+# The project's id
+
+
+REGION = "ap-southeast-3"
+PROJECTS = {"projects": [{"id": PROJECT, "name": REGION}, {"id": "0", "name": f"{REGION}_x"}]}
+
+
+def finding(
+    session: aiohttp.ClientSession, wire: Wire, provider: Provider | Credential = KEY
+) -> Client:
+    """Give a client that knows the region alone; IAM is where DLI is."""
+    lookup = Lookup(wire.endpoint, REGION)
+    return Client(session, wire.endpoint, provider=provider, project_id=lookup)
+
+
+async def test_the_id_is_looked_up_once_and_signed_for(
+    session: aiohttp.ClientSession, wire: Wire
+) -> None:
+    wire.answers = [reply(body=PROJECTS), reply()]
+    client = finding(session, wire)
+    await asyncio.gather(*(client.progress(JOB) for _ in range(5)))
+    assert await client.project_id() == PROJECT
+    first, second = wire.requests[:2]
+    assert first.target == REACHABLE_PROJECTS
+    assert first.verify(KEY)
+    assert "X-Project-Id" not in first.headers
+    assert second.target == f"/v1/{PROJECT}/jobs/{JOB}/progress"
+    assert second.headers["X-Project-Id"] == PROJECT
+    assert second.verify(KEY)
+    assert len(wire.requests) == 6
+    assert client.calls[0].endpoint == REACHABLE_PROJECTS
+
+
+async def test_the_id_is_looked_up_with_a_token(session: aiohttp.ClientSession, wire: Wire) -> None:
+    wire.answers = [reply(body=PROJECTS)]
+    client = finding(session, wire, Token("MIIcanary"))
+    assert await client.project_id() == PROJECT
+    assert wire.requests[0].headers["X-Auth-Token"] == "MIIcanary"
+
+
+async def test_a_token_that_tells_its_project_needs_no_look(
+    session: aiohttp.ClientSession, wire: Wire
+) -> None:
+    client = finding(session, wire, Token("MIIcanary", project_id="its-own"))
+    assert await client.project_id() == "its-own"
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused(403, "APIGW.0302"),
+        refused(404, "APIGW.0101"),
+        reply(401, {"error": {"code": 401, "message": "needs a token", "title": "Unauthorized"}}),
+    ],
+)
+async def test_where_the_list_of_all_is_refused_the_one_by_name_is_asked_for(
+    session: aiohttp.ClientSession, wire: Wire, refusal: bytes
+) -> None:
+    wire.answers = [refusal, reply(body=PROJECTS)]
+    client = finding(session, wire)
+    assert await client.project_id() == PROJECT
+    assert wire.requests[1].target == f"{NAMED_PROJECTS}?name={REGION}"
+    assert wire.requests[1].verify(KEY)
+
+
+async def test_a_bad_signature_is_not_sent_to_the_other_list(
+    session: aiohttp.ClientSession, wire: Wire
+) -> None:
+    """More than five of them lock the key for everybody."""
+    wire.answers = [refused(401, "APIGW.0301", "verify aksk signature fail")]
+    client = finding(session, wire)
+    assert (await client.fails()).reason == "signature"
+    assert len(wire.requests) == 1
+
+
+async def test_an_unknown_project_is_told_and_not_asked_for_at_each_call(
+    session: aiohttp.ClientSession, wire: Wire
+) -> None:
+    wire.answers = [reply(body={"projects": []}), reply(body=PROJECTS)]
+    client = finding(session, wire)
+    first = await client.fails()
+    assert (first.reason, first.called) == ("project", True)
+    again = await client.fails()
+    assert (again.reason, again.called) == ("project", False)
+    assert len(wire.requests) == 1
+    client.time.now += 60
+    assert await client.project_id() == PROJECT

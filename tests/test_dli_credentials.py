@@ -16,6 +16,7 @@ from exporter.dli.credentials import (
     read_directory,
     read_token,
 )
+from exporter.dli.credentials.files import read_line
 from exporter.dli.errors import CredentialsUnavailable
 from exporter.dli.signing import AccessKey, Credential, Token
 
@@ -43,9 +44,17 @@ class Watched:
     def __init__(self, read: Callable[[], Credential]) -> None:
         self.clock = Clock()
         self.errors: list[CredentialsUnavailable] = []
+        self.good = 0
         self.provider = FileProvider(
-            read, on_error=self.errors.append, interval=5, monotonic=self.clock
+            read,
+            on_error=self.errors.append,
+            on_good=self.looked,
+            interval=5,
+            monotonic=self.clock,
         )
+
+    def looked(self) -> None:
+        self.good += 1
 
     async def later(self) -> Credential:
         """Ask again when the interval is over."""
@@ -117,6 +126,27 @@ def test_only_regular_files_are_read_and_nothing_blocks(
         read_directory(tmp_path)
 
 
+def test_a_line_may_hold_more_than_a_word(tmp_path: Path) -> None:
+    write(tmp_path, password="correct horse \N{EM DASH} staple \r\n")
+    assert read_line(tmp_path / "password") == "correct horse \N{EM DASH} staple "
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\n", "is empty"),
+        (b"canary\ncanary", "more than one line"),
+        (b"canary\0", "more than one line"),
+        (b"canary\xff", "is not UTF-8"),
+    ],
+)
+def test_a_bad_line_is_never_quoted(tmp_path: Path, content: bytes, problem: str) -> None:
+    (tmp_path / "password").write_bytes(content)
+    with pytest.raises(CredentialsUnavailable, match=problem) as caught:
+        read_line(tmp_path / "password")
+    assert "canary" not in str(caught.value)
+
+
 async def test_files_are_read_again_after_the_interval(tmp_path: Path) -> None:
     watched = Watched(partial(read_directory, write(tmp_path, ak="ak", sk="one")))
     assert await watched.provider.credential() == AccessKey("ak", "one")
@@ -155,6 +185,7 @@ async def test_a_bad_change_keeps_the_old_one_and_is_reported(
     write(tmp_path, sk="two")
     assert await watched.later() == AccessKey("ak", "two")
     assert len(watched.errors) == 1
+    assert watched.good == 2
 
 
 async def test_without_any_credential_it_says_why_and_recovers(tmp_path: Path) -> None:

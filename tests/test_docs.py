@@ -30,9 +30,9 @@ def test_every_metric_named_is_in_the_catalogue() -> None:
 
 
 def test_every_command_is_in_the_table() -> None:
-    commands = set(re.findall(r"`dli-exporter ([a-z]+)(?: ID)?` \|", README))
+    commands = set(re.findall(r"`dli-exporter ([a-z]+)(?: ID| --out DIR)?` \|", README))
     commands |= set(re.findall(r"or `dli-exporter ([a-z]+)` \|", README))
-    assert commands == {*COMMANDS, "register"}
+    assert commands == {*COMMANDS, "register", "dashboards"}
 
 
 def test_settings_shown_are_settings(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.dli.client import DliClient
 from exporter.dli.credentials import Static
+from exporter.dli.pacing import Bucket
 from exporter.dli.signing import AccessKey
 from exporter.dli.transport import session
 from exporter.finder import Finder
@@ -184,7 +185,7 @@ async def world(*, page_size: int = 100, jobs: int = 1000, rounds: int = 3) -> A
             address,
             project_id=PROJECT.id,
             provider=Static(AccessKey(PROJECT.ak, PROJECT.sk)),
-            requests_per_second=1000,
+            quota=Bucket(1000),
             timeout=10,
             now=clock,
             monotonic=clock,

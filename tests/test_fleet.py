@@ -21,6 +21,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.telemetry import Telemetry
 from exporter.settings import Duration, Project, Settings
 from exporter.settings.model import Poll, StaticCredentials
+from exporter.sharding import Shard
 from exporter.simulator import Endpoint, Fault, Scene, Simulator, Timeline, demo_project, serve
 from exporter.tracker import Limits, Source, Tags, Tracker
 
@@ -382,3 +383,59 @@ async def test_no_project_at_all_can_be_adopted() -> None:
         fleet = each.start(settings(one=each.project("one")))
         await fleet.adopt(Settings(), each.group)
         assert (list(fleet), each.jobs) == ([], set())
+
+
+def parting(projects: dict[str, Project]) -> int:
+    """Return a number of shards among which two projects come to different ones."""
+
+    def owners(total: int) -> set[int]:
+        shard = Shard(0, total)
+        return {shard.owner(each.endpoint, str(each.project_id)) for each in projects.values()}
+
+    return next(total for total in range(2, 100) if len(owners(total)) == len(projects))
+
+
+async def test_each_shard_watches_its_own_projects_alone() -> None:
+    async with world() as each:
+        projects = {"one": each.project("one"), "two": each.project("two")}
+        total = parting(projects)
+        fleets = [
+            each.start(Settings(projects=projects, shard=shard, total_shards=total))
+            for shard in range(total)
+        ]
+        watched = [watch.name for fleet in fleets for watch in fleet]
+        assert sorted(watched) == ["one", "two"]
+        for fleet in fleets:
+            assert fleet.projects == {"one", "two"}
+            assert {name for name in projects if fleet.elsewhere(name) is None} == {
+                watch.name for watch in fleet
+            }
+
+
+async def test_a_shard_says_which_one_watches_a_project() -> None:
+    async with world() as each:
+        projects = {"one": each.project("one"), "two": each.project("two")}
+        total = parting(projects)
+        owner = Shard(0, total).owner(each.address, ONE.id)
+        ours = Shard(0, total).owner(each.address, TWO.id)
+        fleet = each.start(Settings(projects=projects, shard=ours, total_shards=total))
+        assert fleet.elsewhere("one") == (
+            f"project: one is in the share of shard {owner}; this is shard {ours} of {total}"
+        )
+        assert fleet.elsewhere("nobody's") is None
+
+
+async def test_a_reload_keeps_to_the_share() -> None:
+    async with world() as each:
+        projects = {"one": each.project("one"), "two": each.project("two")}
+        total = parting(projects)
+        ours = Shard(0, total).owner(each.address, TWO.id)
+        fleet = each.start(Settings(projects=projects, shard=ours, total_shards=total))
+        await each.answered("two")
+        changed = {**projects, "two": each.project("two", 2, requests_per_second=900)}
+        await fleet.adopt(Settings(projects=changed), each.group)
+        assert [watch.name for watch in fleet] == ["two"]
+        await each.answered("two", 1)
+        await fleet.adopt(Settings(projects={"one": projects["one"]}), each.group)
+        assert list(fleet) == []
+        assert each.jobs == set()

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.dli.client import DliClient
 from exporter.dli.credentials import Static
+from exporter.dli.pacing import Bucket
 from exporter.dli.signing import AccessKey
 from exporter.dli.transport import session
 from exporter.historian import Historian
@@ -65,7 +66,7 @@ async def reading(runs: int) -> AsyncIterator[Reader]:
             address,
             project_id=project.id,
             provider=Static(AccessKey(project.ak, project.sk)),
-            requests_per_second=1000.0,
+            quota=Bucket(1000.0),
             timeout=5.0,
             now=lambda: clock[0],
         )

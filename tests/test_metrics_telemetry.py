@@ -200,6 +200,7 @@ CHANGES: list[Callable[[Telemetry], None]] = [
     lambda own: own.reloaded(False, 9.0),
     lambda own: own.misread(unreadable=["a"], out_of_range=["b"]),
     lambda own: own.scraped("gzip", 9),
+    lambda own: own.sharded(1, 3),
 ]
 
 

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.dli.client import DliClient
 from exporter.dli.credentials import Static
+from exporter.dli.pacing import Bucket
 from exporter.dli.signing import AccessKey
 from exporter.dli.transport import session
 from exporter.jobs.model import Job, JobKey, JobStatus, Registration
@@ -166,7 +167,7 @@ async def world(
             address,
             project_id=PROJECT.id,
             provider=Static(AccessKey(PROJECT.ak, secret)),
-            requests_per_second=1000,
+            quota=Bucket(1000),
             timeout=10,
             now=clock,
             monotonic=clock,

@@ -5,6 +5,7 @@ import json
 import logging
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from io import StringIO
@@ -17,8 +18,9 @@ from aiohttp import ClientSession
 from exporter.app import Orders, serve
 from exporter.check import check
 from exporter.cli import run
-from exporter.connection import client, credentials, open_session
+from exporter.connection import connect
 from exporter.dli.errors import DliError
+from exporter.dli.listener import Listener
 from exporter.dli.queries import JobsQuery
 from exporter.logs import JsonFormatter, LogfmtFormatter
 from exporter.settings import Settings
@@ -204,9 +206,9 @@ class Outputs:
     checks: str = ""
 
 
-@pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Outputs:
-    """Let one exporter meet every failure at once, at the most talkative log level."""
+@contextmanager
+def logged(found: Outputs) -> Iterator[None]:
+    """Keep all that is logged as long as the block lasts, at the most talkative level."""
     streams = {"logfmt": StringIO(), "json": StringIO()}
     root = logging.getLogger()
     level, handlers = root.level, []
@@ -218,16 +220,24 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Outputs:
         root.addHandler(handlers[-1])
     root.setLevel(logging.DEBUG)
     try:
-        found = asyncio.run(failing(tmp_path_factory.mktemp("credentials")))
+        yield
     finally:
         root.setLevel(level)
         for handler in handlers:
             root.removeHandler(handler)
-    found.logs = {name: stream.getvalue() for name, stream in streams.items()}
+        found.logs = {name: stream.getvalue() for name, stream in streams.items()}
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Outputs:
+    """Let one exporter meet every failure at once."""
+    found = Outputs()
+    with logged(found):
+        asyncio.run(failing(tmp_path_factory.mktemp("credentials"), found))
     return found
 
 
-async def failing(directory: Path) -> Outputs:
+async def failing(directory: Path, found: Outputs) -> None:
     simulator = Simulator(projects=[simulated(name) for name in MODES], scene=Scene(jobs=0))
     for name, mode in MODES.items():
         simulator.add("sql_aqe", project=name, job_id=JOB, start=simulator.now() - 60)
@@ -238,10 +248,13 @@ async def failing(directory: Path) -> Outputs:
         await asyncio.Event().wait()
 
     async with simulate(simulator, wait=never) as address:
-        given = settings(address, directory)
-        found = Outputs(pages=await pages(given), errors=await errors(given))
-        found.checks = "\n".join(str(verdict) for verdict in await check(given))
-    return found
+        await look(settings(address, directory), found)
+
+
+async def look(given: Settings, found: Outputs) -> None:
+    """Take down everything that these settings make the exporter tell."""
+    found.pages, found.errors = await pages(given), await errors(given)
+    found.checks = "\n".join(str(verdict) for verdict in await check(given))
 
 
 def simulated(name: str) -> Project:
@@ -320,22 +333,22 @@ async def get(session: ClientSession, url: str, **headers: str) -> tuple[int, st
 
 async def errors(given: Settings) -> dict[str, str]:
     """Ask in every project, and keep all that its exceptions tell."""
-    texts = await asyncio.gather(*(error_texts(given, name) for name in MODES))
-    return dict(zip(MODES, texts, strict=True))
+    texts = await asyncio.gather(*(error_texts(given, name) for name in given.projects))
+    return dict(zip(given.projects, texts, strict=True))
 
 
 async def error_texts(given: Settings, name: str) -> str:
     project = given.projects[name]
-    texts = [repr(project), str(project), repr(credentials(project))]
-    async with open_session(project) as opened:
-        asked = client(
-            project,
-            opened,
-            provider=credentials(project),
-            timeout=given.poll.timeout,
-            zones=given.zones,
-            on_call=lambda call: texts.append(repr(call)),
-        )
+    texts = [repr(project), str(project)]
+    listener = Listener(
+        called=lambda call: texts.append(repr(call)),
+        failed=lambda error: texts.append(f"{error} {error!r}"),
+    )
+    connection = connect(project, timeout=given.poll.timeout, zones=given.zones, listener=listener)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(connection.close)
+        texts += [repr(connection), repr(connection.provider)]
+        asked = connection.client
         for call in (asked.progress(JOB), asked.jobs(JobsQuery())):
             try:
                 texts.append(repr(await call))

@@ -158,6 +158,20 @@ def test_temporary_keys_pass_with_their_token_only() -> None:
     assert "decrypt token fail" in refusal(gateway, signed(key(TEMPORARY, security_token="old")))
 
 
+def test_lent_keys_open_a_project_beside_its_own_until_they_end_or_are_taken_back() -> None:
+    gateway = Gateway([ONE])
+    lent = replace(TEMPORARY, ak="LENT", sk="secret-lent", token="token-lent")
+    gateway.lend(lent, until=NOW + 60)
+    gateway.admit(signed(key(lent)), "p1", NOW)
+    gateway.admit(signed(key(ONE)), "p1", NOW)
+    gateway.admit(with_headers(signed(), X_Auth_Token="token-lent"), "p1", NOW)
+    assert "ak not exist" in refusal(gateway, signed(key(lent), at=NOW + 60), now=NOW + 60)
+    gateway.revoke("LENT")
+    assert "ak not exist" in refusal(gateway, signed(key(lent)))
+    with pytest.raises(KeyError):
+        gateway.revoke("LENT")
+
+
 def test_a_security_token_must_be_signed() -> None:
     request = with_headers(
         signed(key(TEMPORARY, security_token=None)), **{"X-Security-Token": "temporary/token=="}

@@ -14,6 +14,7 @@ from aiohttp import ClientSession
 from exporter.dli import errors
 from exporter.dli.client import DliClient
 from exporter.dli.credentials import Static
+from exporter.dli.pacing import Bucket
 from exporter.dli.signing import AccessKey
 from exporter.jobs.model import Details, JobStatus, ListedJob
 from exporter.simulator import (
@@ -122,7 +123,7 @@ async def opened() -> AsyncIterator[World]:
                 address,
                 project_id=project.id,
                 provider=Static(AccessKey(project.ak, project.sk)),
-                requests_per_second=1000,
+                quota=Bucket(1000),
                 timeout=10,
                 now=clock,
                 monotonic=lambda: clock.monotonic,

@@ -5,7 +5,11 @@ import sys
 
 import pytest
 
-UNUSED = ("exporter.check", "exporter.demo", "exporter.register", "exporter.simulator", "yaml")
+UNUSED = (
+    *("exporter.check", "exporter.demo", "exporter.register", "exporter.simulator", "yaml"),
+    *("exporter.providers", "exporter.dli.iam", "exporter.dli.credentials.renewing"),
+    *("bcrypt", "exporter.web.security.guard"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Troubles: what is said of them, how often, and what they do to ``dli_up``."""
 
 import logging
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
@@ -11,6 +12,7 @@ from exporter.dli.errors import DliError, Scope
 from exporter.jobs.model import JobKey
 from exporter.metrics.telemetry import Telemetry
 from exporter.troubles import Troubles
+from exporter.web.state import Failure, Health
 
 NOW: Final = 1_790_000_000.0
 ONE: Final = JobKey("prod", "one")
@@ -19,13 +21,24 @@ OF_JOB: Final = [leaf for leaf in errors.leaves() if leaf.scope is Scope.JOB]
 OF_ALL: Final = [leaf for leaf in errors.leaves() if leaf.scope is Scope.PROJECT]
 
 
+@dataclass
+class Clock:
+    """The wall clock of these tests."""
+
+    now: float = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class World:
     """The troubles of a project, what was logged of them, and ``dli_up``."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
         self.telemetry = Telemetry(jobs=tuple, series=lambda: 0, now=lambda: NOW)
-        self.troubles = Troubles("prod", self.telemetry)
+        self.clock = Clock()
+        self.troubles = Troubles("prod", self.telemetry, now=self.clock)
         self._caplog = caplog
 
     @property
@@ -176,3 +189,82 @@ def test_a_good_answer_is_dated(world: World) -> None:
 
 def test_nothing_is_known_before_the_first_call(world: World) -> None:
     assert world.up is None
+
+
+def failure(**changes: Any) -> Failure:
+    usual = Failure(reason="parse", message="no JSON", since=NOW, last=NOW, count=1, over=False)
+    return replace(usual, **changes)
+
+
+def test_health_begins_with_nothing(world: World) -> None:
+    assert world.troubles.health() == Health(project="prod")
+
+
+def test_health_tells_what_fails_for_whom_since_when_and_how_often(world: World) -> None:
+    world.troubles.over(NOW - 5, TWO)
+    for job in (ONE, TWO, ONE):
+        world.troubles.failed(errors.ParseError("no JSON"), job)
+        world.clock.now += 10
+    wanted = failure(last=NOW + 20, count=3, jobs=2, job_id="one")
+    assert world.troubles.health() == Health(
+        project="prod", up=True, last_success=NOW - 5, failures=(wanted,)
+    )
+
+
+def test_health_tells_the_last_line_of_a_reason_and_what_else_fails(world: World) -> None:
+    world.troubles.failed(errors.Forbidden("no"), "discovery")
+    world.troubles.limping("history", errors.Forbidden("never"))
+    health = world.troubles.health()
+    assert health.up is False
+    (forbidden,) = health.failures
+    assert (forbidden.message, forbidden.of) == ("never", ("discovery", "history"))
+
+
+def test_a_failure_that_is_over_is_shown_for_a_day(world: World) -> None:
+    world.troubles.failed(errors.ParseError("no JSON"), ONE)
+    world.troubles.over(NOW, ONE)
+    assert world.troubles.health().failures == (failure(over=True),)
+    world.clock.now += 86_400
+    assert len(world.troubles.health().failures) == 1
+    world.clock.now += 1
+    assert world.troubles.health().failures == ()
+
+
+def test_what_lasts_stands_above_what_is_over_and_is_shown_for_ever(world: World) -> None:
+    world.troubles.failed(errors.Forbidden("no"), ONE)
+    world.clock.now += 1
+    world.troubles.failed(errors.ParseError("no JSON"), TWO)
+    world.troubles.over(NOW, TWO)
+    assert [each.reason for each in world.troubles.health().failures] == ["forbidden", "parse"]
+    world.clock.now += 100_000
+    assert [each.reason for each in world.troubles.health().failures] == ["forbidden"]
+
+
+@pytest.mark.parametrize(("quiet", "count"), [(600, 2), (601, 1)])
+def test_after_a_while_without_failures_they_are_counted_anew(
+    world: World, quiet: float, count: int
+) -> None:
+    world.troubles.failed(errors.ParseError("no JSON"), ONE)
+    world.troubles.over(NOW, ONE)
+    world.clock.now += quiet
+    world.troubles.failed(errors.ParseError("no JSON"), ONE)
+    assert [each.count for each in world.troubles.health().failures] == [count]
+
+
+def test_what_never_worked_between_two_rare_calls_has_lasted(world: World) -> None:
+    world.troubles.failed(errors.ParseError("no JSON"), ONE)
+    world.clock.now += 3_600
+    world.troubles.failed(errors.ParseError("no JSON"), ONE)
+    (lasting,) = world.troubles.health().failures
+    assert (lasting.since, lasting.count) == (NOW, 2)
+
+
+def test_a_job_that_left_is_concerned_no_more(world: World) -> None:
+    world.troubles.failed(errors.ParseError("no JSON"), ONE)
+    world.troubles.forget(ONE)
+    assert [(each.over, each.jobs) for each in world.troubles.health().failures] == [(True, 0)]
+
+
+def test_health_holds_no_secret(world: World) -> None:
+    world.troubles.failed(errors.SignatureRejected("bad: Authorization: SDK-HMAC-SHA256 abc"), ONE)
+    assert "abc" not in repr(world.troubles.health())

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.connection import StartError
-from exporter.dli.client import ENDPOINTS, JOBS, PROGRESS
+from exporter.dli.client import ENDPOINTS, JOBS, LOOKUP_ENDPOINTS, PROGRESS
 from exporter.dli.errors import REASONS
 from exporter.jobs.model import Job, JobKey, JobStatus, Registration
 from exporter.jobs.retention import Retention
@@ -32,6 +32,8 @@ from exporter.simulator import (
 )
 from exporter.tracker import Limits, Source, Tags, Tracker
 from exporter.watch import Watch
+
+from .cloud import NAMED, REACHABLE, REGION, Cloud, provider, serving
 
 ACCOUNT: Final = demo_project(1)
 LONG: Final = Timeline(
@@ -371,3 +373,92 @@ async def test_the_project_is_that_of_the_settings() -> None:
         assert watch.name == "prod"
         assert isinstance(watch.project, Project)
         assert watch.project.project_id == ACCOUNT.id
+
+
+# Credentials that end, and projects that are looked up
+
+
+@asynccontextmanager
+async def running(watch: Watch) -> AsyncIterator[None]:
+    """Let a watch run as long as the block lasts."""
+    task = asyncio.create_task(watch.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def test_the_end_of_the_credential_is_shown_and_failures_to_renew_it_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with world() as each, serving(Cloud(ACCOUNT, each.simulator.gateway)) as cloud:
+        watch = each.watch(credentials=provider("pod_identity", cloud, tmp_path))
+        each.register(each.submit())
+        cloud.fail()
+        await watch.once()
+        assert each.metric("dli_up") == 0
+        assert each.metric("dli_exporter_credentials_refresh_errors_total") == 1
+        assert each.metric("dli_exporter_credentials_expiry_timestamp_seconds") is None
+        assert each.simulator.requested() == 0
+        assert [record.message for record in caplog.records] == ["calls fail"]
+        cloud.recover()
+        async with running(watch):
+            await each.until(lambda: each.metric("dli_up") == 1)
+        end = each.metric("dli_exporter_credentials_expiry_timestamp_seconds")
+        assert end is not None
+        assert abs(end - time.time() - cloud.life) < 60
+        assert caplog.records[-1].message == "calls succeed again"
+
+
+async def test_keys_that_are_taken_back_are_renewed_within_the_call(tmp_path: Path) -> None:
+    async with world() as each, serving(Cloud(ACCOUNT, each.simulator.gateway)) as cloud:
+        watch = each.watch(
+            credentials=provider("oidc-iam", cloud, tmp_path), iam_endpoint=cloud.address
+        )
+        job_id = each.submit()
+        each.register(job_id)
+        await watch.once()
+        before = each.job(job_id).last_update
+        cloud.revoke()
+        await watch.once()
+        after = each.job(job_id).last_update
+        assert before is not None
+        assert after is not None
+        assert after > before
+        assert len(cloud.issued) == 2
+        assert each.simulator.requested(status=401) == 1
+
+
+async def test_a_project_is_looked_up_in_the_background(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with world() as each, serving(Cloud(ACCOUNT, each.simulator.gateway)) as cloud:
+        cloud.open.clear()  # IAM hangs
+        watch = each.watch(project_id=None, region=REGION, iam_endpoint=cloud.address)
+        assert watch.poller.ready
+        async with running(watch):
+            await cloud.until(lambda: cloud.asked(REACHABLE) == 1)
+            assert watch.poller.ready
+            cloud.open.set()
+            await each.until(lambda: "project found" in caplog.messages)
+        assert cloud.asked(NAMED) == 0
+        for endpoint in (*ENDPOINTS, *LOOKUP_ENDPOINTS):
+            asked = each.metric("dli_exporter_api_requests_total", endpoint=endpoint)
+            assert asked == (endpoint == REACHABLE)
+
+
+async def test_a_project_that_is_not_found_yet_is_looked_up_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with world() as each, serving(Cloud(ACCOUNT, each.simulator.gateway)) as cloud:
+        cloud.fail()
+        watch = each.watch(project_id=None, region=REGION, iam_endpoint=cloud.address)
+        job_id = each.submit()
+        each.register(job_id)
+        async with running(watch):
+            await each.until(lambda: watch.poller.ready and "calls fail" in caplog.messages)
+            assert each.metric("dli_up") == 0
+            cloud.recover()
+            await each.until(lambda: each.job(job_id).status is JobStatus.RUNNING)
+            assert each.metric("dli_up") == 1

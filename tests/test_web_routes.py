@@ -1,8 +1,11 @@
 """The endpoints over real sockets."""
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import json
+import re
 import socket
 import tracemalloc
 import zlib
@@ -20,6 +23,7 @@ from exporter.jobs.model import Counts, Job, JobKey, JobStatus, Sighting, SubJob
 from exporter.web.negotiation import Format
 from exporter.web.routes import Scrape, Views, application
 from exporter.web.scrapers import TIMEOUT_HEADER, Scrapers
+from exporter.web.state import Reload, State
 
 JOB = Job(
     key=JobKey("prod", "85798b38"),
@@ -36,6 +40,15 @@ JOB = Job(
 )
 
 
+STATE = State(
+    now=1_790_000_000.0,
+    version="1.2.3",
+    healthy=True,
+    ready=True,
+    stale=300.0,
+    reload=Reload(at=1_790_000_000.0, in_force=1_790_000_000.0),
+)
+PLAIN = {"Accept-Encoding": "identity"}
 SCRAPER = {TIMEOUT_HEADER: "10", "User-Agent": "Prometheus/3.5.3"}
 PIECE = Random(0).randbytes(1 << 16)  # noqa: S311  # any bytes that gzip cannot shorten
 LARGE = (PIECE,) * 128
@@ -80,12 +93,12 @@ class Memory:
 
     def views(self) -> Views:
         return Views(
-            version="1.2.3",
             exposition=self.exposition,
             monotonic=lambda: self.now,
             jobs=lambda: self.jobs,
             healthy=lambda: self.healthy,
             ready=lambda: self.ready,
+            state=lambda: STATE,
             scrapers=self.scrapers,
             scraped=self.scrapes.put_nowait,
         )
@@ -412,21 +425,46 @@ async def test_json_survives_a_lone_surrogate(client: ClientSession, memory: Mem
     assert (await jobs(client))[0]["name"] == "a\ud800"
 
 
-async def test_landing_page_shows_jobs_and_links(client: ClientSession) -> None:
-    async with client.get("/") as response:
+async def test_status_page_shows_jobs_and_links(client: ClientSession) -> None:
+    async with client.get("/", headers=PLAIN) as response:
         page = await response.text()
     assert response.content_type == "text/html"
-    assert "version 1.2.3" in page
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "<small>1.2.3</small>" in page
     assert 'href="metrics"' in page
-    assert "<td>prod</td><td>85798b38</td><td>RUNNING</td><td>42%</td>" in page
+    assert "<b>42%</b>" in page
 
 
-async def test_landing_page_escapes_text(client: ClientSession, memory: Memory) -> None:
-    memory.jobs = [replace(JOB, key=JobKey("<script>", "x"), status=None, ratio=None)]
-    async with client.get("/") as response:
+async def test_status_page_heeds_its_address(client: ClientSession, memory: Memory) -> None:
+    memory.jobs = [JOB, replace(JOB, key=JobKey("prod", "other"), status=JobStatus.FAILED)]
+    async with client.get("/?status=FAILED&q=OTH", headers=PLAIN) as response:
         page = await response.text()
-    assert "<script>" not in page
-    assert "<td>&lt;script&gt;</td><td>x</td><td>not asked yet</td><td></td>" in page
+    assert "1 of 2 jobs" in page
+    assert "85798b38" not in page
+
+
+async def test_status_page_in_gzip_is_the_same(client: ClientSession) -> None:
+    bodies = {}
+    for encoding in ("identity", "gzip"):
+        async with client.get("/", headers={"Accept-Encoding": encoding}) as response:
+            bodies[encoding] = await response.read()
+            assert response.headers.get("Content-Encoding", "identity") == encoding
+            assert response.headers["Vary"] == "Accept-Encoding"
+    assert gzip.decompress(bodies["gzip"]) == bodies["identity"]
+
+
+async def test_status_page_runs_its_own_script_and_style_and_no_other(
+    client: ClientSession,
+) -> None:
+    async with client.get("/", headers=PLAIN) as response:
+        policy = response.headers["Content-Security-Policy"]
+        page = await response.text()
+    for element, directive in (("script", "script-src"), ("style", "style-src")):
+        (text,) = re.findall(f"<{element}>(.*?)</{element}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}';" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"\s(style|on[a-z]+)=", page)
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/nowhere"])

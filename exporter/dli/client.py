@@ -2,69 +2,64 @@
 
 import asyncio
 import random
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from ..jobs.model import ListedJob
+from .calls import Call, Caller, Request, json_body
 from .credentials import Provider
+from .endpoints import origin
 from .errors import (
     AuthenticationFailed,
-    ContentTypeRefused,
     DliError,
     ParseError,
-    RedirectRefused,
+    Refusal,
     RequestRejected,
+    Unauthorized,
 )
 from .gate import Departure, Gate, Suspension
-from .pacing import Backoff
+from .pacing import Backoff, Bucket
+from .projects import Lookup, ProjectId, choose, parse_projects
 from .queries import JobsQuery
-from .refusals import parse_error, parse_retry_after
 from .schema import Answer, JobsPage, is_job_id, parse_jobs, parse_progress
 from .signing import AccessKey, Credential, Token, request_target, sdk_date, sign
-from .times import DEFAULT_ZONES, parse_http_date
-from .transport import Reply, fetch
+from .times import DEFAULT_ZONES
+from .transport import Reply
 
 # Two versions in the paths, and no slip: every edition of the documents has them so.
 PROGRESS: Final = "/v1/{project_id}/jobs/{job_id}/progress"
 JOBS: Final = "/v1.0/{project_id}/jobs"
 ENDPOINTS: Final = (PROGRESS, JOBS)
-"""Every value of the metric label ``endpoint``."""
+"""What every project asks: values of the metric label ``endpoint``."""
+REACHABLE_PROJECTS: Final = "/v3/auth/projects"
+"""Needs no permission (iam_06_0003); that it takes access keys, too, is not documented."""
+NAMED_PROJECTS: Final = "/v3/projects"
+"""What the vendor's SDK asks; an IAM user needs a permission for it."""
+LOOKUP_ENDPOINTS: Final = (REACHABLE_PROJECTS, NAMED_PROJECTS)
+"""What is asked besides where the project's id has to be looked up."""
 RETRIES: Final = 2
 """So often at most one call is tried again."""
 
-_PROJECT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
-_SHORTEST_SECRET: Final = 16
-_ENDPOINT_RULE: Final = "endpoint: must be https://HOST or https://HOST:PORT, and no more"
-_UNSIGNED: Final = {
-    "Accept": "application/json",
-    "Accept-Encoding": "gzip, deflate",
-    "User-Agent": "dli-exporter",
-    "X-Language": "en-us",  # the errors' texts tell more than their codes
-}
+_PROJECT_ID: Final = "{project_id}"
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One HTTP exchange, for the exporter's own metrics.
-
-    ``endpoint`` is a template, one of ``ENDPOINTS``; ``skew`` this machine's clock minus the
-    answer's Date header, in seconds, None if there was no such header.
-    """
+class _Question:
+    """A GET for ``path`` at ``origin``; ``endpoint`` is the path's template."""
 
     endpoint: str
-    seconds: float
-    error: DliError | None = None
-    skew: float | None = None
+    origin: str
+    host: str
+    path: str
+    query: Sequence[tuple[str, str]] = ()
+    project_id: str | None = None
 
 
 class DliClient:
@@ -80,9 +75,9 @@ class DliClient:
         session: aiohttp.ClientSession,
         endpoint: str,
         *,
-        project_id: str,
+        project_id: str | Lookup,
         provider: Provider,
-        requests_per_second: float,
+        quota: Bucket,
         timeout: float,
         on_call: Callable[[Call], None] = lambda call: None,
         zones: Mapping[str, int] = DEFAULT_ZONES,
@@ -94,23 +89,20 @@ class DliClient:
     ) -> None:
         """Take the project's settings, and time and chance; ValueError for a bad setting.
 
-        ``endpoint`` is a URL of scheme, host and port; ``timeout`` is in seconds and bounds
-        one exchange; ``zones`` gives seconds east of UTC for the zone names in DLI's times.
+        ``endpoint`` is a URL of scheme, host and port; whoever else calls on the project's behalf
+        spends from the same ``quota``; ``timeout`` is in seconds and bounds one exchange; ``zones``
+        gives seconds east of UTC for the zone names in DLI's times.
         """
-        if not _PROJECT_ID.fullmatch(project_id):
-            raise ValueError("project_id: 1 to 64 letters, digits, '_' and '-' are allowed")
-        self._session = session
-        self._origin, self._host = _origin(endpoint)
-        self._project_id = project_id
-        self._provider = provider
-        self._timeout = timeout
-        self._on_call = on_call
+        self._origin, self._host = origin(endpoint)
+        self._project = ProjectId(project_id, self._look_up, monotonic=monotonic, jitter=jitter)
+        self._caller = Caller(
+            session, timeout=timeout, on_call=on_call, now=now, monotonic=monotonic
+        )
         self._zones = zones
         self._now = now
-        self._monotonic = monotonic
         self._gate = Gate(
             provider,
-            requests_per_second=requests_per_second,
+            bucket=quota,
             patience=timeout,
             backoff=backoff,
             monotonic=monotonic,
@@ -118,20 +110,24 @@ class DliClient:
             sleep=sleep,
         )
 
+    async def project_id(self) -> str:
+        """Give the project's id, after a look at IAM if it was not given and not found yet."""
+        return await self._project.get()
+
     async def progress(self, job_id: str, departed: Callable[[], None] = lambda: None) -> Answer:
         """Ask how far a job is (dli_02_0296); ``departed`` hears that the quota let the call out.
 
         It hears of the first attempt alone; of none if the call is not made.
         """
         _require_job_id(job_id)
-        path = PROGRESS.format(project_id=self._project_id, job_id=job_id)
         parse = partial(parse_progress, job_id=job_id, zones=self._zones)
-        return await self._call(PROGRESS, path, (), parse, departed)
+        question = await self._about(PROGRESS, PROGRESS.replace("{job_id}", job_id))
+        return await self._call(question, lambda reply: parse(json_body(reply)), departed)
 
     async def jobs(self, query: JobsQuery, page: int = 1) -> JobsPage:
         """List one page of the project's jobs (dli_02_0025), counted from 1."""
-        path = JOBS.format(project_id=self._project_id)
-        return await self._call(JOBS, path, query.pairs(page), parse_jobs)
+        question = await self._about(JOBS, JOBS, query.pairs(page))
+        return await self._call(question, lambda reply: parse_jobs(json_body(reply)))
 
     async def job(self, job_id: str) -> ListedJob | None:
         """Look one job up in the list; None only if the list says that there is no such job."""
@@ -154,12 +150,37 @@ class DliClient:
         """Why calls are not made at present; None if they are."""
         return self._gate.suspension
 
+    async def _about(
+        self, endpoint: str, path: str, query: Sequence[tuple[str, str]] = ()
+    ) -> _Question:
+        project_id = await self._project.get()
+        path = path.replace(_PROJECT_ID, project_id)
+        return _Question(endpoint, self._origin, self._host, path, query, project_id)
+
+    async def _look_up(self, lookup: Lookup) -> str:
+        """Find the project's id in its token, or in IAM's list of what the caller can reach."""
+        credential = await self._gate.credential()
+        if isinstance(credential, Token) and credential.project_id:
+            return credential.project_id
+        address = origin(lookup.endpoint)
+
+        def read(reply: Reply) -> str:
+            return choose(parse_projects(json_body(reply)), lookup.region)
+
+        try:
+            reachable = _Question(REACHABLE_PROJECTS, *address, REACHABLE_PROJECTS)
+            return await self._call(reachable, read)
+        except (Refusal, Unauthorized) as error:
+            if error.retryable or not error.called:
+                raise
+        query = (("name", lookup.region),)
+        named = _Question(NAMED_PROJECTS, *address, NAMED_PROJECTS, query)
+        return await self._call(named, read)
+
     async def _call(
         self,
-        endpoint: str,
-        path: str,
-        query: Sequence[tuple[str, str]],
-        parse: Callable[[bytes], _T],
+        question: _Question,
+        read: Callable[[Reply], _T],
         departed: Callable[[], None] = lambda: None,
     ) -> _T:
         """Make a call, and again if that is worth it: twice for bad luck, once for a new key."""
@@ -169,7 +190,7 @@ class DliClient:
             if not failures and not renewed:
                 departed()
             try:
-                return await self._exchange(departure, endpoint, path, query, parse)
+                return await self._exchange(departure, question, read)
             except AuthenticationFailed:
                 if renewed or not await self._gate.renew(departure.credential):
                     raise
@@ -180,78 +201,42 @@ class DliClient:
                 failures += 1
 
     async def _exchange(
-        self,
-        departure: Departure,
-        endpoint: str,
-        path: str,
-        query: Sequence[tuple[str, str]],
-        parse: Callable[[bytes], _T],
+        self, departure: Departure, question: _Question, read: Callable[[Reply], _T]
     ) -> _T:
-        """Send one request and report what came of it, to the breakers and to ``on_call``."""
-        started = self._monotonic()
-        skew: float | None = None
+        """Send one request; the breakers hear what came of it."""
+        request = Request(
+            endpoint=question.endpoint,
+            url=question.origin + request_target(question.path, question.query),
+            headers=self._headers(departure.credential, question),
+        )
         try:
-            reply = await fetch(
-                self._session,
-                self._origin + request_target(path, query),
-                self._headers(departure.credential, path, query),
-                within=self._timeout,
+            return await self._caller.call(
+                request,
+                read,
+                secrets=_secrets(departure.credential),
+                settled=partial(self._gate.settle, departure),
             )
-            now = self._now()
-            skew = _skew(reply, now)
-            answer = parse(_good_body(_without_secrets(reply, departure.credential), now, skew))
-        except DliError as error:
-            self._gate.settle(departure, error)
-            self._on_call(Call(endpoint, self._monotonic() - started, error, skew))
+        except DliError:
             raise
         except BaseException:  # cancelled, most likely: nobody learned anything
             self._gate.abandon(departure)
             raise
-        self._gate.settle(departure, None)
-        self._on_call(Call(endpoint, self._monotonic() - started, None, skew))
-        return answer
 
-    def _headers(
-        self, credential: Credential, path: str, query: Sequence[tuple[str, str]]
-    ) -> dict[str, str]:
-        headers = {"X-Project-Id": self._project_id}
+    def _headers(self, credential: Credential, question: _Question) -> dict[str, str]:
+        headers = {"X-Project-Id": question.project_id} if question.project_id else {}
         if isinstance(credential, Token):
             headers["X-Auth-Token"] = credential.value
         else:
-            date = sdk_date(self._now())
             headers |= sign(
-                credential, "GET", self._host, path, date=date, query=query, headers=headers
+                credential,
+                "GET",
+                question.host,
+                question.path,
+                date=sdk_date(self._now()),
+                query=question.query,
+                headers=headers,
             )
-        return {**_UNSIGNED, **headers, "Host": self._host}
-
-
-def _good_body(reply: Reply, now: float, skew: float | None) -> bytes:
-    """Give the body of a good JSON answer; raise what any other answer means."""
-    if 300 <= reply.status < 400:
-        raise RedirectRefused(f"HTTP {reply.status}: redirects are not followed")
-    if reply.status >= 400:
-        moment = now if skew is None else now - skew  # the sender's own clock, if it told
-        retry_after = parse_retry_after(reply.headers.get("Retry-After"), moment)
-        raise parse_error(reply.status, reply.body, retry_after=retry_after, skew=skew)
-    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind and not kind.endswith(("/json", "+json")):
-        raise ContentTypeRefused(f"HTTP {reply.status} with {kind} instead of JSON")
-    return reply.body
-
-
-def _skew(reply: Reply, now: float) -> float | None:
-    date = parse_http_date(reply.headers.get("Date"))
-    return None if date is None else now - date
-
-
-def _without_secrets(reply: Reply, credential: Credential) -> Reply:
-    """Blot out what an answer may echo of the request."""
-    body = reply.body
-    for secret in _secrets(credential):
-        # Shorter ones are no real secrets, and would be found inside of words.
-        if len(secret) >= _SHORTEST_SECRET:
-            body = body.replace(secret.encode(), b"...")
-    return reply if body == reply.body else replace(reply, body=body)
+        return {**headers, "Host": question.host}
 
 
 def _secrets(credential: Credential) -> tuple[str, ...]:
@@ -263,19 +248,3 @@ def _secrets(credential: Credential) -> tuple[str, ...]:
 def _require_job_id(job_id: str) -> None:
     if not is_job_id(job_id):
         raise RequestRejected("a job id has 1 to 64 letters, digits and hyphens").uncalled()
-
-
-def _origin(endpoint: str) -> tuple[str, str]:
-    """Split an endpoint into what comes before the path, and the Host header."""
-    try:
-        parts = urlsplit(endpoint)
-        _ = parts.port  # raises for a port that is none
-    except ValueError:
-        raise ValueError(_ENDPOINT_RULE) from None
-    plain = f"{parts.scheme}://{parts.netloc}"
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
-        raise ValueError(_ENDPOINT_RULE)
-    if endpoint.removesuffix("/") != plain or not plain.isascii():
-        raise ValueError(_ENDPOINT_RULE)
-    host = parts.netloc.lower()
-    return f"{parts.scheme}://{host}", host.removesuffix(_DEFAULT_PORTS[parts.scheme])

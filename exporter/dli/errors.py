@@ -25,6 +25,7 @@
     │   ├── BackendFailed          backend         HTTP 500 from behind the gateway
     │   ├── ServerFailed           server          any other 5xx, and 408
     │   └── Forbidden              forbidden
+    ├── ProjectUnknown             project         IAM does not show the project that is meant
     └── AuthenticationFailed       who asked could not be told, or not be asked for
         ├── SignatureRejected      signature
         ├── KeyUnknown             key_unknown
@@ -47,7 +48,8 @@ _ECHO: Final = re.compile(r"[\s,;:]*canonical.?request.*", re.IGNORECASE | re.DO
 # Not after a slash: "/etc/dli/sk: is empty" names a file.
 _HEADER: Final = re.compile(
     r"(?<![\w/])"
-    r"(authorization|x-(?:auth|security|subject)-token|security_?token|signature|access|ak|sk)"
+    r"(authorization|x-(?:auth|security|subject|metadata)-token|security_?token|id_?token"
+    r"|signature|password|secret|access|ak|sk)"
     r"([\"']?\s*[:=]\s*[\"']?)(?:SDK-HMAC-SHA256\s+)?[^\s,;|\"']+",
     re.IGNORECASE,
 )
@@ -258,6 +260,12 @@ class Forbidden(Refusal):
     """Known, but not allowed."""
 
     reason = "forbidden"
+
+
+class ProjectUnknown(DliError):
+    """The project's id was not given, and IAM does not show exactly one that can be meant."""
+
+    reason = "project"
 
 
 class AuthenticationFailed(DliError):

@@ -50,7 +50,7 @@ class Gate:
         self,
         provider: Provider,
         *,
-        requests_per_second: float,
+        bucket: Bucket,
         patience: float,
         backoff: Backoff,
         monotonic: Callable[[], float],
@@ -64,7 +64,7 @@ class Gate:
         self._monotonic = monotonic
         self._jitter = jitter
         self._sleep = sleep
-        self._bucket = Bucket(requests_per_second)
+        self._bucket = bucket
         self._throttled: Throttled | None = None
         self._credential: Credential | None = None
         self._key, self._service = _breakers()
@@ -139,6 +139,10 @@ class Gate:
             return False
         await self._sleep(wait)
         return True
+
+    async def credential(self) -> Credential:
+        """Get the credential that a call would go out with."""
+        return await self._ask_provider()
 
     async def renew(self, credential: Credential) -> bool:
         """Tell the provider about a refused credential; return whether it has another one."""

@@ -19,6 +19,7 @@ _SLACK: Final = 0.05  # seconds that a timer may be late without a loss of throu
 _CUT: Final = 0.85
 _RECOVERY: Final = 0.001  # ten times as much has a refusal in every twentieth call
 _LEAST: Final = 1 / 60
+_LONGEST_PAUSE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,16 @@ class Backoff:
     def delay(self, attempt: int, jitter: float) -> float:
         """Give the wait after failure ``attempt`` (from 0), ``jitter`` drawn from [0, 1)."""
         return jitter * min(self.cap, self.base * 2.0 ** min(attempt, 60))
+
+
+def pause(failures: int, jitter: float, retry_after: float | None = None) -> float:
+    """Give the seconds until something that failed ``failures`` times in a row is tried again.
+
+    From a second or two up to a minute, and no less than the answer asked for; ``jitter`` is
+    drawn from [0, 1).
+    """
+    longest = min(_LONGEST_PAUSE, 2.0 ** min(failures, 60))
+    return max(longest * (1 + jitter) / 2, retry_after or 0.0)
 
 
 class Bucket:

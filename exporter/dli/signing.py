@@ -35,10 +35,14 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A project-scoped IAM token, sent as ``X-Auth-Token``; ``expires_at`` is Unix seconds."""
+    """A project-scoped IAM token, sent as ``X-Auth-Token``; ``expires_at`` is Unix seconds.
+
+    ``project_id`` is the project that it is for, where whoever issued it has told.
+    """
 
     value: str = field(repr=False)
     expires_at: float | None = None
+    project_id: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no header can carry; the ValueError does not show it."""

@@ -1,4 +1,4 @@
-"""One HTTP GET: bounded, no redirects, nothing ambient, and every failure one of ours."""
+"""One HTTP exchange: bounded, no redirects, nothing ambient, and every failure one of ours."""
 
 import errno
 import os
@@ -61,7 +61,7 @@ class Reply:
     """An HTTP answer, whole; of an error page only the beginning."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # IAM answers with a token in one
     body: bytes = field(repr=False)
 
 
@@ -93,19 +93,27 @@ def _verifying(ca_file: str | None) -> ssl.SSLContext | Literal[True]:
 
 
 async def fetch(
-    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], *, within: float
+    session: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    within: float,
+    method: str = "GET",
+    body: bytes | None = None,
+    largest: int = LARGEST_BODY,
 ) -> Reply:
-    """Send a GET for exactly this URL and read the whole answer ``within`` seconds.
+    """Send a request for exactly this URL and read the whole answer ``within`` seconds.
 
-    Raises nothing but DliError; redirects come back as they are.
+    Raises nothing but DliError, for a good answer of more than ``largest`` bytes, too; redirects
+    come back as they are.
     """
     target = yarl.URL(url, encoded=True)  # or yarl would rewrite escapes that are signed
     limits = aiohttp.ClientTimeout(total=within, sock_connect=min(CONNECT_TIMEOUT, within))
     try:
-        async with session.get(
-            target, headers=headers, allow_redirects=False, timeout=limits
+        async with session.request(
+            method, target, headers=headers, data=body, allow_redirects=False, timeout=limits
         ) as response:
-            return Reply(response.status, response.headers, await _read(response))
+            return Reply(response.status, response.headers, await _read(response, largest))
     except (aiohttp.ClientError, OSError) as error:
         # Not chained: aiohttp's exceptions carry the request's headers, credential included.
         raise translate(error, target.host or url) from None
@@ -132,9 +140,9 @@ def _detail(error: Exception) -> str:
     return os.strerror(number) if number > 0 else inner.strerror or ""
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
     good = response.status < 300
-    limit = LARGEST_BODY if good else _LARGEST_ERROR
+    limit = largest if good else min(largest, _LARGEST_ERROR)
     if good and (response.content_length or 0) > limit:
         raise PayloadTooLarge(f"an answer of {response.content_length} bytes")
     body = bytearray()

@@ -481,6 +481,12 @@ CLOCK_SKEW: Final = Family(
     "The exporter's clock less the API's, from the Date of its last answer.",
     ("project",),
 )
+SHARD_ORDINAL: Final = Family(
+    "dli_exporter_shard_ordinal", "Which of the replicas this is that share the projects, from 0."
+)
+TOTAL_SHARDS: Final = Family(
+    "dli_exporter_total_shards", "Replicas that are to share the projects, by the settings."
+)
 
 EXPORTER: Final[tuple[Family, ...]] = (
     JOBS_ENDED,
@@ -508,6 +514,8 @@ EXPORTER: Final[tuple[Family, ...]] = (
     CREDENTIALS_EXPIRY,
     CREDENTIALS_REFRESH_ERRORS,
     CLOCK_SKEW,
+    SHARD_ORDINAL,
+    TOTAL_SHARDS,
 )
 
 FAMILIES: Final[tuple[Family, ...]] = (*(row.family for row in JOBS), *EXPORTER)

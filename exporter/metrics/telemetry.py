@@ -48,6 +48,8 @@ from .catalogue import (
     REGISTRATIONS_REJECTED,
     SCRAPE_BYTES,
     SERIES,
+    SHARD_ORDINAL,
+    TOTAL_SHARDS,
     UP,
     Family,
 )
@@ -121,19 +123,27 @@ class Telemetry:
         self._expiry = _gauge(CREDENTIALS_EXPIRY)
         self._refresh_errors = _counter(CREDENTIALS_REFRESH_ERRORS)
         self._skew = _gauge(CLOCK_SKEW)
+        self._shard_ordinal = _gauge(SHARD_ORDINAL)
+        self._total_shards = _gauge(TOTAL_SHARDS)
         self._printed: tuple[_Printed, ...] = (
             *(self._ended, self._durations, self._up, self._build, self._requests, self._errors),
             *(self._seconds, self._limit, self._success, _Current(self._jobs), self._retired),
             *(self._retired_unscraped, self._dropped, self._truncated, self._rejected),
             *(self._reload_successful, self._reload_success, self._unreadable),
             *(self._out_of_range, self._exposed, self._scrape_bytes, self._expiry),
-            *(self._refresh_errors, self._skew, _Kept(PlatformCollector(registry=None))),
+            *(self._refresh_errors, self._skew, self._shard_ordinal, self._total_shards),
+            _Kept(PlatformCollector(registry=None)),
             _Current(ProcessCollector(registry=None)),
         )
 
     def build(self, *, version: str, revision: str, python_version: str) -> None:
         """Tell which program runs."""
         self._build().labels(version, revision, python_version).set(1)
+
+    def sharded(self, ordinal: int, total: int) -> None:
+        """Tell which replica this is (from 0) of how many that share the projects."""
+        self._shard_ordinal().set(ordinal)
+        self._total_shards().set(total)
 
     def expect(self, project: str, *, endpoints: Iterable[str], reasons: Iterable[str]) -> None:
         """Show every counter of a project from the start, so that rates miss no first event."""

@@ -15,10 +15,10 @@ _STANDARD_TAG: Final = re.compile(
 )
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, *, may_be_empty: bool = False) -> dict[str, Any]:
     """Read the settings file; raises SettingsError with one line saying what is wrong with it."""
     try:
-        return _tree(_text(path))
+        return _tree(_text(path), may_be_empty)
     except _BadFileError as error:
         raise SettingsError([f"{path}: {error}"]) from None
 
@@ -44,7 +44,7 @@ def _text(path: Path) -> str:
         raise _BadFileError("is not UTF-8 text") from None
 
 
-def _tree(text: str) -> dict[str, Any]:
+def _tree(text: str, may_be_empty: bool) -> dict[str, Any]:
     try:
         _refuse_growth(text)
         root = yaml.compose(text, yaml.SafeLoader)
@@ -53,6 +53,8 @@ def _tree(text: str) -> dict[str, Any]:
         raise _at(error.problem_mark or error.context_mark, _problem(error)) from None
     except yaml.YAMLError:
         raise _BadFileError("is not YAML: it holds control characters") from None
+    if value is None and may_be_empty:
+        return {}
     if value is None:
         raise _BadFileError("is empty; leave --config.file out to run without a file")
     if not isinstance(value, dict):

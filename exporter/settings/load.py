@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from . import sources
 from .mistakes import SettingsError, Source, describe, dotted
 from .model import Settings, explain
+from .providers import complete
 
 
 def load(
@@ -34,8 +35,9 @@ def load(
     vendor = sources.from_vendor(environ, sources.merge(file, variables, given))
     if not projects:
         file, variables, vendor = map(sources.without_projects, (file, variables, vendor))
+    platform = complete(sources.merge(file, vendor, variables, given), environ)
     try:
-        return _settings(sources.merge(file, vendor, variables, given))
+        return _settings(platform.tree)
     except ValidationError as error:
         explain()
         from_file, from_vendor = Source(file, dotted), Source(vendor, sources.as_vendor_variable)
@@ -48,6 +50,7 @@ def load(
                     Source(variables, sources.as_variable),
                     from_vendor,
                     from_file,
+                    Source(platform.added, platform.spell),
                 ],
                 unset=from_vendor if vendor else from_file,
             )

@@ -33,6 +33,16 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 """Pydantic's kinds of error, for people."""
 
+_PROVIDERS: Final = (
+    *("static", "file", "token", "password", "pod_identity", "oidc", "metadata", "auto"),
+)
+_PROVIDER_WRONG: Final = f"must be one of {', '.join(_PROVIDERS)}"
+_AUTO_FOUND_NONE: Final = (
+    "auto found nothing; set HC_CONTAINER_CREDENTIALS_FULL_URI and "
+    "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE (pod_identity), HUAWEICLOUD_OIDC_PROVIDER_URN or "
+    "HUAWEICLOUD_SDK_IDP_ID (oidc), directory (file), or HUAWEICLOUD_SDK_AK and _SK (static)"
+)
+
 _SHOWN_VALUE: Final = 12
 """Longest value to repeat in a message: no key, token or project id is as short."""
 
@@ -124,9 +134,9 @@ def _wrong(mistake: ErrorDetails, model: type[BaseModel]) -> str:
         field = _section_at(model, mistake["loc"][:-1]).model_fields[str(mistake["loc"][-1])]
         return f"is missing; needed: {field.description}"
     if kind == "union_tag_not_found":
-        return "is missing; allowed: static, file, token"
+        return f"is missing; allowed: {', '.join(_PROVIDERS)}"
     if kind == "union_tag_invalid":
-        return f"must be one of {context['expected_tags']}"
+        return _AUTO_FOUND_NONE if context["tag"] == "auto" else _PROVIDER_WRONG
     return _WORDS.get(kind) or mistake["msg"].replace("Input should be", "must be")
 
 

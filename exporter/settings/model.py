@@ -13,7 +13,9 @@ from pydantic import (
     ConfigDict,
     Field,
     FilePath,
+    NonNegativeInt,
     PositiveInt,
+    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -21,16 +23,21 @@ from pydantic import (
 from pydantic.types import DirectoryPath
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ..dli.endpoints import dli_endpoint, regions
+from ..dli.endpoints import dli_endpoint, iam_endpoint, regions, sts_endpoint
 from .values import (
     AnyPath,
     Duration,
     Endpoint,
     EngineType,
+    InsideAddress,
+    InsideUri,
     JobId,
     JobType,
+    KeyDuration,
     ListenAddress,
     Name,
+    Password,
+    Policy,
     PositiveDuration,
     PositiveNumber,
     ProjectId,
@@ -108,9 +115,108 @@ class TokenCredentials(Section):
     """file with an IAM token"""
 
 
+class PasswordCredentials(Section):
+    """An IAM user's password, exchanged for a token of the project."""
+
+    provider: Literal["password"]
+    """Kind of credentials."""
+    domain: Name
+    """name of the account that the user belongs to"""
+    username: Name
+    """name of the IAM user"""
+    password: Password | None = None
+    """the user's password"""
+    password_file: AnyPath | None = Field(default=None, validate_default=True)
+    """file with the user's password, instead of the password itself"""
+
+    @field_validator("password_file")
+    @classmethod
+    def _one_password(cls, path: Path | None, others: ValidationInfo) -> Path | None:
+        known = "password" in others.data  # or it is wrong itself
+        if known and (path is None) == (others.data["password"] is None):
+            raise bad("needed: password_file or password, and not both")
+        return path
+
+
+class PodIdentityCredentials(Section):
+    """Temporary keys of the agency that CCE binds to the pod's service account."""
+
+    provider: Literal["pod_identity"]
+    """Kind of credentials."""
+    uri: InsideUri
+    """where CCE hands out keys; it puts HC_CONTAINER_CREDENTIALS_FULL_URI into the pod"""
+    token_file: AnyPath
+    """file with the pod's own token; CCE puts HC_CONTAINER_AUTHORIZATION_TOKEN_FILE into the pod"""
+
+
+class OidcCredentials(Section):
+    """Temporary keys for a token of an OpenID Connect provider, such as a Kubernetes cluster.
+
+    By an identity provider of IAM (`idp_id`), or by an agency that STS gives (the URNs).
+    """
+
+    provider: Literal["oidc"]
+    """Kind of credentials."""
+    token_file: AnyPath | None = None
+    """file with the ID token, read again for each renewal"""
+    id_token: Secret | None = Field(default=None, validate_default=True)
+    """the ID token itself, which lives hardly longer than its first keys"""
+    idp_id: Name | None = None
+    """id of the identity provider in IAM"""
+    provider_urn: Name | None = None
+    """URN of the identity provider"""
+    agency_urn: Name | None = Field(default=None, validate_default=True)
+    """URN of the agency to take on"""
+    session_name: Name = "dli-exporter"
+    """name of the session in the audit trail"""
+    duration: KeyDuration | None = None
+    """how long keys live, 15m to 24h"""
+    policy: Policy | None = None
+    """policy that narrows the agency's, as JSON"""
+    policy_ids: Several[Name] = ()
+    """ids of policies that narrow the agency's"""
+    sts_endpoint: Endpoint | None = None
+    """address of STS, unless the region gives it"""
+
+    @field_validator("id_token")
+    @classmethod
+    def _one_token(cls, token: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        known = "token_file" in others.data  # or it is wrong itself
+        if known and (token is None) == (others.data["token_file"] is None):
+            raise bad("needed: token_file or id_token, and not both")
+        return token
+
+    @field_validator("agency_urn")
+    @classmethod
+    def _one_way(cls, agency: str | None, others: ValidationInfo) -> str | None:
+        urns = (agency, others.data.get("provider_urn"))
+        if not {"idp_id", "provider_urn"} <= others.data.keys():
+            return agency  # wrong themselves
+        if any(urns) == bool(others.data.get("idp_id")) or any(urns) != all(urns):
+            raise bad("needed: either idp_id, or provider_urn and agency_urn")
+        return agency
+
+
+class MetadataCredentials(Section):
+    """Temporary keys of the agency that an ECS server has, from its metadata service."""
+
+    provider: Literal["metadata"]
+    """Kind of credentials."""
+    endpoint: InsideAddress = "http://169.254.169.254"
+    """address of the metadata service"""
+
+
 Credentials = Annotated[
-    StaticCredentials | FileCredentials | TokenCredentials, Field(discriminator="provider")
+    StaticCredentials
+    | FileCredentials
+    | TokenCredentials
+    | PasswordCredentials
+    | PodIdentityCredentials
+    | OidcCredentials
+    | MetadataCredentials,
+    Field(discriminator="provider"),
 ]
+"""What :mod:`.providers` makes of `auto` is one of these, too."""
 
 
 class Discovery(Section):
@@ -141,10 +247,14 @@ class Project(Section):
     """address of the DLI API; never empty once read"""
     region: str | None = Field(default=None, validate_default=True)
     """region, such as ap-southeast-3: it gives the endpoint"""
-    project_id: ProjectId
-    """id of the project, as "My Credentials" in the console shows it"""
+    project_id: ProjectId | None = Field(default=None, validate_default=True)
+    """id of the project, as "My Credentials" in the console shows it; looked up by the region's
+    name unless set"""
     credentials: Credentials
-    """section with a `provider`: static, file or token"""
+    """section with provider: static, file, token, password, pod_identity, oidc, metadata, auto"""
+    iam_endpoint: Endpoint | None = Field(default=None, validate_default=True)
+    """address of IAM, unless the region gives it; needed by some providers, and to look up the
+    project"""
     requests_per_second: PositiveNumber = 5
     """this project's share of the account's API quota"""
     ca_file: FilePath | None = None
@@ -156,12 +266,12 @@ class Project(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _region_gives_endpoint(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("endpoint") is not None:
+    def _region_gives_endpoints(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(region := given.get("region"), str):
             return given
-        region = given.get("region")
-        found = dli_endpoint(region) if isinstance(region, str) else None
-        return {**given, "endpoint": found} if found else given
+        found = {"endpoint": dli_endpoint(region), "iam_endpoint": iam_endpoint(region)}
+        wanted = {name for name in found if given.get(name) is None}
+        return {**given, **{name: found[name] for name in wanted if found[name]}}
 
     @field_validator("region")
     @classmethod
@@ -171,6 +281,33 @@ class Project(Section):
         if region is None:
             raise bad("is missing; needed: a region, or an endpoint")
         raise bad(f"unknown region; set endpoint too, or one of: {', '.join(regions())}")
+
+    @field_validator("project_id")
+    @classmethod
+    def _can_be_found(cls, project_id: str | None, others: ValidationInfo) -> str | None:
+        if project_id is None and others.data.get("region", "given, but wrong") is None:
+            raise bad("is missing; needed: id of the project, or its region to look it up by")
+        return project_id
+
+    @field_validator("credentials")
+    @classmethod
+    def _sts_is_known(cls, given: Credentials, others: ValidationInfo) -> Credentials:
+        by_sts = isinstance(given, OidcCredentials) and given.agency_urn and not given.sts_endpoint
+        if by_sts and sts_endpoint(others.data.get("region") or "") is None:
+            raise bad("needs sts_endpoint: it is not known for this region")
+        return given
+
+    @field_validator("iam_endpoint")
+    @classmethod
+    def _iam_is_known(cls, endpoint: str | None, others: ValidationInfo) -> str | None:
+        credentials = others.data.get("credentials")
+        if endpoint or credentials is None or not {"region", "project_id"} <= others.data.keys():
+            return endpoint
+        if isinstance(credentials, PasswordCredentials) or getattr(credentials, "idp_id", None):
+            raise bad("is missing; needed: address of IAM for these credentials, or a known region")
+        if others.data["project_id"] is None:
+            raise bad("is missing; needed: address of IAM to look up the project, or a project_id")
+        return endpoint
 
 
 class Poll(Section):
@@ -239,11 +376,23 @@ class History(Section):
     """Read finished runs from DLI's list, to tell when a job will end."""
 
 
+class WebConfigFile(Section):
+    """Who may come in over HTTP, and whether it is encrypted."""
+
+    file: AnyPath | None = None
+    """File as exporter-toolkit's, with TLS, users, headers and a rate limit."""
+
+
 class Web(Section):
     """The exporter's own HTTP server."""
 
     listen_address: ListenAddress = ListenAddress(":10296")
     """Where to serve /metrics."""
+    probe_address: ListenAddress | None = None
+    """Where to serve /-/started, /-/healthy and /-/ready alone, without TLS and users."""
+    config: WebConfigFile = WebConfigFile()
+    max_connections: PositiveInt = 128
+    """Connections at a time; one more takes the place of the one that is idle for longest."""
     enable_registration: bool = False
     """Let POST and DELETE on /api/v1/jobs add and remove jobs."""
     enable_lifecycle: bool = True
@@ -319,6 +468,10 @@ class Settings(Section, BaseSettings):
     history: History = History()
     web: Web = Web()
     log: Log = Log()
+    total_shards: PositiveInt = 1
+    """Replicas that share the projects among them."""
+    shard: NonNegativeInt = 0
+    """Which of them this is, counted from 0."""
     zones: dict[ZoneName, Zone] = {}
     """What time zone abbreviations in DLI's answers mean, beside or instead of the usual."""
     simulator: Simulator = Simulator()
@@ -329,6 +482,14 @@ class Settings(Section, BaseSettings):
         if jobs and DEFAULT_PROJECT not in others.data.get("projects", {DEFAULT_PROJECT}):
             raise bad("belongs to the project `default`, which is not set; set projects.default")
         return jobs
+
+    @field_validator("shard")
+    @classmethod
+    def _is_one_of_them(cls, shard: int, others: ValidationInfo) -> int:
+        total = others.data.get("total_shards")  # None: is wrong itself
+        if total is not None and shard >= total:
+            raise bad(f"must be less than total_shards, which is {total}")
+        return shard
 
     @model_validator(mode="after")
     def _default_gets_jobs(self) -> Self:

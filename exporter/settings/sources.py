@@ -30,6 +30,7 @@ _VENDOR: Final[Mapping[tuple[str, ...], str]] = {
     ("credentials", "security_token"): "HUAWEICLOUD_SDK_SECURITY_TOKEN",
     ("project_id",): "HUAWEICLOUD_SDK_PROJECT_ID",
     ("region",): "HUAWEICLOUD_SDK_REGION",
+    ("iam_endpoint",): "HUAWEICLOUD_SDK_IAM_ENDPOINT",
 }
 """The variables of the vendor's SDK, and what of the project ``default`` each is."""
 

@@ -1,5 +1,6 @@
 """What single settings may be: durations, addresses, endpoints, ids, tags, secrets."""
 
+import json
 import re
 from collections.abc import Callable, Hashable, Iterable
 from ipaddress import AddressValueError, IPv6Address, ip_address
@@ -143,6 +144,53 @@ def _endpoint(value: str) -> str:
     return address
 
 
+def _is_inside(host: str) -> bool:
+    """Whether *host* cannot be on the open Internet, where http:// would show what is sent."""
+    name = re.sub(r":[0-9]+$", "", host).strip("[]")
+    try:
+        return not ip_address(name).is_global
+    except ValueError:
+        return "." not in name or name.endswith((".svc", ".cluster.local", ".internal"))
+
+
+def _inside_uri(value: str) -> str:
+    """Accept a URL that is spoken to without a certificate within a node or a cluster only."""
+    scheme, _, rest = value.partition("://")
+    host, slash, path = rest.partition("/")
+    if not re.fullmatch(r"(?:/[A-Za-z0-9/._~-]*)?", slash + path):
+        raise bad("must be a URL without user, query or fragment")
+    address = _web_address(f"{scheme}://{host}")
+    if address.startswith("http://") and not _is_inside(address.partition("://")[2]):
+        raise bad("must begin with https:// (http:// is for addresses inside a node or cluster)")
+    return address + slash + path
+
+
+def _inside_address(value: str) -> str:
+    return _inside_uri(_web_address(value))
+
+
+def _password(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value() or not value.get_secret_value().isprintable():
+        raise bad("must be one line of text, and not empty")
+    return value
+
+
+def _key_duration(value: Duration) -> Duration:
+    if not 900 <= value <= 86_400:
+        raise bad("must be from 15m to 24h")
+    return value
+
+
+def _policy(value: str) -> str:
+    try:
+        policy = json.loads(value)
+    except ValueError:
+        policy = None
+    if not isinstance(policy, dict):
+        raise bad("must be a policy as a JSON object")
+    return value
+
+
 def _zone(value: object) -> int:
     found = _OFFSET.fullmatch(value) if isinstance(value, str) else None
     if found is None:
@@ -252,12 +300,20 @@ PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+InsideUri = Annotated[str, AfterValidator(_inside_uri)]
+"""A URL that may be without TLS where nobody else listens."""
+InsideAddress = Annotated[str, AfterValidator(_inside_address)]
+"""The same of scheme, host and port."""
 Zone = Annotated[int, BeforeValidator(_zone)]
 """Seconds east of UTC, written ``+08:00``."""
 ZoneName = Annotated[
     str, AfterValidator(str.upper), AfterValidator(_matching("[A-Z]{1,8}", "1 to 8 letters"))
 ]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Password = Annotated[SecretStr, AfterValidator(_password)]
+KeyDuration = Annotated[Duration, AfterValidator(_key_duration)]
+"""What IAM allows for temporary keys."""
+Policy = Annotated[str, AfterValidator(_policy)]
 ProjectName = Annotated[
     str, AfterValidator(_printable(64, "a name of 1 to 64 printable characters"))
 ]

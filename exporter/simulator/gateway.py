@@ -5,7 +5,7 @@ import hmac
 import math
 import re
 from calendar import timegm
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import strptime
 from types import MappingProxyType
@@ -77,6 +77,14 @@ class SignedRequest:
     body: bytes = field(default=b"", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """Credentials that end."""
+
+    project: Project
+    until: float
+
+
 @dataclass(slots=True)
 class _Lock:
     """Consecutive failures of one access key."""
@@ -100,6 +108,7 @@ class Gateway:
         """Serve ``projects``; ValueError when two of them disagree about one access key."""
         self.throttle = throttle
         self._projects: Mapping[str, Project] = MappingProxyType({})
+        self._lent: dict[str, _Lent] = {}
         self._locks: dict[str, _Lock] = {}
         self._buckets: dict[str, _Bucket] = {}
         for project in projects:
@@ -117,6 +126,17 @@ class Gateway:
                 raise ValueError(f"projects {other.id} and {project.id}: one AK, two secrets")
         self._projects = MappingProxyType({**self._projects, project.id: project})
         self._locks.pop(project.ak, None)
+
+    def lend(self, project: Project, until: float = math.inf) -> None:
+        """Open a project to temporary keys or a token beside its own, until then (Unix seconds).
+
+        ``project`` has its id and the other credentials, of which the access key is the name.
+        """
+        self._lent[project.ak] = _Lent(project, until)
+
+    def revoke(self, ak: str) -> None:
+        """Take credentials back before their time; KeyError if they were not lent."""
+        del self._lent[ak]
 
     def admit(self, request: SignedRequest, project_id: str, now: float) -> None:
         """Let a request pass, or raise Refused with what the real gateway would answer."""
@@ -137,14 +157,19 @@ class Gateway:
         if not match:
             raise _unauthorized("x-auth-token not found")
         ak, signed, given = match.groups()
-        opened = [project for project in self._projects.values() if project.ak == ak]
+        opened = [project for project in self._known(now) if project.ak == ak]
         if not opened:
             raise _unauthorized(f"Get secretKey failed,ak:{ak},err:ak not exist", "APIG.0301")
         self._try_key(request, opened[0], signed, given, now)
         return opened
 
+    def _known(self, now: float) -> Iterator[Project]:
+        """Go through the projects, once for each set of credentials that opens one."""
+        yield from self._projects.values()
+        yield from (each.project for each in self._lent.values() if now < each.until)
+
     def _by_token(self, token: str, now: float) -> Sequence[Project]:
-        opened = [each for each in self._projects.values() if _same(each.token, token)]
+        opened = [each for each in self._known(now) if _same(each.token, token)]
         if not opened:
             raise _unauthorized("decrypt token fail")
         valid = [each for each in opened if now < each.token_expires]

@@ -10,14 +10,16 @@ from aiohttp import web
 
 from ..jobs.model import Job
 from .api import job_state
+from .assets import POLICY
 from .negotiation import Format, accepts_gzip, choose_format
-from .page import landing_page
+from .page import status_page
 from .scrapers import TIMEOUT_HEADER, Caller, Scrapers, patience
+from .selection import Query
+from .state import State
 from .stream import send
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -66,16 +68,17 @@ class Views:
 
     ``exposition`` gives the text in a format, ``monotonic`` is the clock of its snapshots;
     ``healthy`` is false when the exporter itself hangs, ``ready`` true once every project was
-    asked (whatever the answer). ``scrapers`` learn who has seen what; then ``scraped`` is
-    told how every GET of /metrics went.
+    asked (whatever the answer). ``state`` is what people want to know beside the jobs.
+    ``scrapers`` learn who has seen what; then ``scraped`` is told how every GET of /metrics
+    went.
     """
 
-    version: str
     exposition: Callable[[Format], Body]
     monotonic: Callable[[], float]
     jobs: Callable[[], Iterable[Job]]
     healthy: Callable[[], bool]
     ready: Callable[[], bool]
+    state: Callable[[], State]
     scrapers: Scrapers
     scraped: Callable[[Scrape], None]
 
@@ -90,9 +93,18 @@ def application(views: Views) -> web.Application:
         data = {"jobs": [job_state(job) for job in views.jobs()]}
         return web.json_response({"status": "success", "data": data}, dumps=_dumps)
 
-    async def landing(_: web.Request) -> web.Response:
-        page = landing_page(views.jobs(), version=views.version)
-        return web.Response(text=page, content_type="text/html")
+    async def status(request: web.Request) -> web.Response:
+        return await _status(request, views)
+
+    app = probes(views)
+    app.router.add_get("/", status)
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/api/v1/jobs", jobs)
+    return app
+
+
+def probes(views: Views) -> web.Application:
+    """Return a web application that tells how the exporter is, and no more."""
 
     async def started(_: web.Request) -> web.Response:
         return _probe(True, "started")
@@ -105,13 +117,28 @@ def application(views: Views) -> web.Application:
 
     app = web.Application()
     app.on_response_prepare.append(_secure)
-    app.router.add_get("/", landing)
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/api/v1/jobs", jobs)
     app.router.add_get("/-/started", started)
     app.router.add_get("/-/healthy", healthy)
     app.router.add_get("/-/ready", ready)
     return app
+
+
+async def _status(request: web.Request, views: Views) -> web.Response:
+    query = Query.parse(request.query)
+    parts = await _result(status_page(tuple(views.jobs()), views.state(), query))
+    response = web.Response(
+        body=b"".join(parts),
+        content_type="text/html",
+        charset="utf-8",
+        headers={
+            "Content-Security-Policy": POLICY,
+            "Cache-Control": "no-store",
+            "Vary": "Accept-Encoding",
+        },
+    )
+    if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        response.enable_compression(web.ContentCoding.gzip)  # in a thread, for its size
+    return response
 
 
 async def _metrics(request: web.Request, views: Views) -> web.StreamResponse:
@@ -180,7 +207,8 @@ def _caller(request: web.Request) -> Caller | None:
 
 async def _secure(_: web.Request, response: web.StreamResponse) -> None:
     """Add the headers to every response before it starts: a streamed one has no later."""
-    response.headers.update(_HEADERS)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 def _probe(passed: bool, word: str) -> web.Response:

@@ -42,6 +42,10 @@ async def send(
                 # A fast reader's writes never wait, and others want to be served.
                 await asyncio.sleep(0)
                 last, size = part, size + len(part)
+            if transport.get_extra_info("sslcontext") is not None:
+                # TLS passes a write on to a buffer of its own, but waits for it with the next one.
+                await response.write(last[:-1])
+                last = last[-1:]
             # With the end, because aiohttp waits for the buffer then.
             await response.write_eof(last)
     except (ConnectionError, TimeoutError):

@@ -8,11 +8,26 @@ from typing import Final, NoReturn
 
 import pytest
 
+from . import containers
+from .gallery import RENDER
+
 PACKAGES: Final = {
+    "amtool": "prometheus-alertmanager",
+    "buildah": "buildah",
+    "catatonit": "catatonit",
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
     "curl": "curl",
+    "iptables": "iptables",
     "java": "openjdk-17-jre-headless",
+    "kubectl": "kubernetes-client",
+    "mmdebstrap": "mmdebstrap",
+    "node": "nodejs",
+    "podman": "podman",
     "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
+    "runc": "runc",
 }
 """Debian's packages by program."""
 
@@ -34,6 +49,21 @@ def pyspark() -> None:
     """Require PySpark, as `program` does a program."""
     if find_spec("pyspark") is None:
         _missing("needs PySpark: .venv/bin/pip install -r tests/spark.lock")
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> None:
+    """Require what draws the dashboards."""
+    if not (RENDER / "node_modules").is_dir():
+        _missing("needs Grafana's components: npm ci --prefix tests/render")
+
+
+@pytest.fixture(scope="session")
+def image(program: Program) -> str:
+    """Build the image of this checkout once, for every test that runs it."""
+    for each in containers.PROGRAMS:
+        program(each)
+    return containers.image()
 
 
 def _missing(line: str) -> NoReturn:

@@ -63,12 +63,15 @@ class Prometheus:
 
 @asynccontextmanager
 async def prometheus(
-    program: str, directory: Path, scrape_configs: list[dict[str, Any]]
+    program: str, directory: Path, scrape_configs: list[dict[str, Any]], **sections: Any
 ) -> AsyncIterator[Prometheus]:
-    """Run Prometheus on any free port, with its files in a directory, until it is ready."""
+    """Run Prometheus on any free port, with its files in a directory, until it is ready.
+
+    ``sections`` of its configuration stand beside the scrape configs.
+    """
     config = directory / "prometheus.yml"
     # JSON is YAML.
-    config.write_text(json.dumps({"scrape_configs": scrape_configs}), encoding="utf-8")
+    config.write_text(json.dumps({"scrape_configs": scrape_configs, **sections}), encoding="utf-8")
     command = (
         program,
         f"--config.file={config}",

@@ -1,4 +1,4 @@
-"""Where credentials come from: an async object that yields one, and hears if it was refused."""
+"""Credentials in files, which are read again: they may change at any time."""
 
 import asyncio
 import os
@@ -7,64 +7,25 @@ import time
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from .errors import CredentialsUnavailable
-from .signing import AccessKey, Credential, Token
+from ..errors import CredentialsUnavailable
+from ..signing import AccessKey, Credential, Token
 
 LARGEST_FILE: Final = 64 * 1024
 """Bytes; a token is some kilobytes, a key 40 characters."""
 REREAD_INTERVAL: Final = 5.0
 """Seconds between two looks at the files; Kubernetes itself needs up to a minute or two."""
 
-
 _LOOKS: Final = 3
-
-
-class Provider(Protocol):
-    """A source of credentials for one project."""
-
-    async def credential(self) -> Credential:
-        """Give the credential to call with now, renewed if need be.
-
-        Many calls may ask at once; how to renew only once is the provider's own matter.
-        CredentialsUnavailable if there is none.
-        """
-
-    def reject(self, credential: Credential) -> None:
-        """Hear that the API refused this credential: the next one should be a fresh one."""
-
-    @property
-    def expires_at(self) -> float | None:
-        """When the present credential ends (Unix seconds); None if never, or not known."""
-
-
-class Static:
-    """One credential for good, as the settings or the environment give it."""
-
-    def __init__(self, credential: Credential) -> None:
-        """Take the credential."""
-        self._credential = credential
-
-    async def credential(self) -> Credential:
-        """Give the one there is."""
-        return self._credential
-
-    def reject(self, credential: Credential) -> None:
-        """Do nothing: there is no other."""
-
-    @property
-    def expires_at(self) -> float | None:
-        """When it ends, if whoever configured it knew."""
-        return self._credential.expires_at
 
 
 class FileProvider:
     """A credential in files, read again every few seconds, and at once when refused.
 
     Files that cannot be read do no harm while there is a credential from before: it stays,
-    and ``on_error`` is told. Reading happens in a thread, one at a time: a slow file system
-    does not hold up the event loop.
+    and ``on_error`` is told; ``on_good`` hears of each good look. Reading happens in a thread,
+    one at a time: a slow file system does not hold up the event loop.
     """
 
     def __init__(
@@ -72,12 +33,14 @@ class FileProvider:
         read: Callable[[], Credential],
         *,
         on_error: Callable[[CredentialsUnavailable], None] = lambda error: None,
+        on_good: Callable[[], None] = lambda: None,
         interval: float = REREAD_INTERVAL,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take what reads the files (``read_directory`` or ``read_token`` on some path)."""
         self._read = read
         self._on_error = on_error
+        self._on_good = on_good
         self._interval = interval
         self._monotonic = monotonic
         self._reading = asyncio.Lock()
@@ -104,12 +67,17 @@ class FileProvider:
         """Not known: files do not tell."""
         return None
 
+    async def close(self) -> None:
+        """Do nothing: nothing is under way."""
+
     async def _look(self) -> None:
         try:
             self._credential = await asyncio.to_thread(self._read_still)
         except CredentialsUnavailable as error:
             self._error = error
             self._on_error(error)
+        else:
+            self._on_good()
         self._fresh_until = self._monotonic() + self._interval
 
     def _read_still(self) -> Credential:
@@ -130,25 +98,22 @@ def read_directory(directory: Path) -> AccessKey:
     """
     token = directory / "security_token"
     return AccessKey(
-        _read_word(directory / "ak"),
-        _read_word(directory / "sk"),
+        read_word(directory / "ak"),
+        read_word(directory / "sk"),
         # A dangling link is there, and wrong: a key without its token would be refused.
-        _read_word(token) if os.path.lexists(token) else None,
+        read_word(token) if os.path.lexists(token) else None,
     )
 
 
 def read_token(path: Path) -> Token:
     """Read an IAM token from a file; CredentialsUnavailable as for a directory."""
-    return Token(_read_word(path))
+    return Token(read_word(path))
 
 
-def _read_word(path: Path) -> str:
+def read_word(path: Path) -> str:
+    """Read what can stand in an HTTP header; CredentialsUnavailable as for a directory."""
     try:
-        content = _read_file(path)
-    except OSError as error:
-        raise CredentialsUnavailable(f"{path}: {error.strerror}") from None
-    try:
-        word = content.decode("ascii").strip()
+        word = _read_file(path).decode("ascii").strip()
     except UnicodeDecodeError:
         raise CredentialsUnavailable(f"{path}: holds more than ASCII text") from None
     if not word:
@@ -158,7 +123,27 @@ def _read_word(path: Path) -> str:
     return word
 
 
+def read_line(path: Path) -> str:
+    """Read a line of text, such as a password; CredentialsUnavailable as for a directory."""
+    try:
+        line = _read_file(path).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise CredentialsUnavailable(f"{path}: is not UTF-8 text") from None
+    if not line:
+        raise CredentialsUnavailable(f"{path}: is empty")
+    if not line.isprintable():
+        raise CredentialsUnavailable(f"{path}: holds more than one line of text")
+    return line
+
+
 def _read_file(path: Path) -> bytes:
+    try:
+        return _read_bytes(path)
+    except OSError as error:
+        raise CredentialsUnavailable(f"{path}: {error.strerror}") from None
+
+
+def _read_bytes(path: Path) -> bytes:
     # Not blocking, or a named pipe would hold the thread until somebody writes.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

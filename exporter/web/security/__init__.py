@@ -1,0 +1,1 @@
+"""exporter-toolkit's web-config file: TLS, users, headers and a rate limit for the web server."""
