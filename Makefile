@@ -7,12 +7,14 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 BIN := .venv/bin
+AUDIT := .venv/audit/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test bench lint bench-freshness format eval lock wheel clean
+.PHONY: help run setup test bench lint bench-freshness format eval dashboards manifests pictures sbom audit \
+	lock wheel clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 17
@@ -41,6 +43,23 @@ format: setup ## Write the code in its one format
 
 eval: setup ## Say how far the progress shown is from the time really passed
 	$(BIN)/python -m tests.evaluation
+
+dashboards: setup ## Write the dashboards anew
+	$(BIN)/python -m grafana.generator
+
+manifests: setup ## Write the PrometheusRules of the Kubernetes manifests anew
+	$(BIN)/python deploy/kustomize/generate.py
+
+pictures: setup tests/render/node_modules ## Draw the dashboards into grafana/pictures
+	mkdir -p grafana/pictures
+	PICTURES=$(CURDIR)/grafana/pictures $(BIN)/python -m pytest tests/e2e/test_pictures.py
+
+sbom: .venv/audit.stamp ## Write the list of what the exporter is made of, dist/sbom.cdx.json
+	mkdir -p dist
+	$(AUDIT)/cyclonedx-py requirements --output-file dist/sbom.cdx.json deploy/requirements.lock
+
+audit: .venv/audit.stamp ## Ask for known vulnerabilities of what the exporter is made of
+	$(AUDIT)/pip-audit --require-hashes --disable-pip --requirement deploy/requirements.lock
 
 wheel: .venv/runtime.stamp ## Build the wheel into dist/
 	rm -rf dist
@@ -73,4 +92,14 @@ setup: .venv/dev.stamp ## Make the virtual environment with all that developing 
 
 .venv/dev.stamp: .venv/runtime.stamp tests/requirements.lock
 	$(PIP) install --require-hashes -r tests/requirements.lock
+	@touch $@
+
+# In an environment of its own: what audits is not to change what is tested.
+.venv/audit.stamp: .venv/pip.stamp tests/audit.lock
+	$(BIN)/python -m venv .venv/audit
+	.venv/audit/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/audit.lock
+	@touch $@
+
+tests/render/node_modules: tests/render/package-lock.json
+	npm ci --prefix tests/render --ignore-scripts --no-audit --no-fund
 	@touch $@
