@@ -91,7 +91,7 @@ class _Watched:
     def __init__(self, night: Night, clock: Callable[[], float]) -> None:
         self._night = night
         self._clock = clock
-        self._chance = random.Random(night.seed)
+        self._chance = random.Random(night.seed)  # noqa: S311 - scenery, and must be repeatable
         self._exposition = Exposition(
             job_families(()), subjobs=SubJobs.ALL, subjobs_per_job=200, ripe=lambda: None
         )

@@ -92,9 +92,9 @@
     root.classList.add("old");
   }
 
-  function time(date) {
-    const today = date.toDateString() === new Date().toDateString();
-    return today ? date.toLocaleTimeString() : date.toLocaleString();
+  function time(date) { // as the page says it: in UTC, with another day's date
+    const [day, clock] = date.toISOString().split(/[T.]/);
+    return new Date().toISOString().startsWith(day) ? `${clock} UTC` : `${day} ${clock} UTC`;
   }
 
   async function get() {

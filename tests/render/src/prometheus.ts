@@ -6,6 +6,8 @@ import { interpolate } from './variables';
 
 /** Points in a graph, as wide as the pictures are. */
 const POINTS = 480;
+/** Steps in which annotations are asked for, about as many as Grafana takes. */
+const MARKS = 100;
 
 interface Series {
   metric: Record<string, string>;
@@ -29,15 +31,20 @@ export async function ask(panel: Panel, known: Map<string, string>): Promise<Dat
   return answers.flat();
 }
 
+/** The interval is the step of the query in which it stands. */
+function stepped(known: Map<string, string>, step: number): Map<string, string> {
+  return new Map([...known, ['__interval', `${step}s`]]);
+}
+
 async function frames(target: Target, several: boolean, known: Map<string, string>) {
-  const expression = interpolate(target.expr, known);
+  const step = Math.max(30, Math.ceil((request.to - request.from) / POINTS / 30) * 30);
+  const expression = interpolate(target.expr, stepped(known, step));
   if (target.instant || target.format === 'table') {
     const found = await query('query', { query: expression, time: String(request.to) });
     return target.format === 'table'
       ? [table(target, found, several)]
       : found.map((series) => graph(target, series.metric, [series.value!]));
   }
-  const step = Math.max(30, Math.ceil((request.to - request.from) / POINTS / 30) * 30);
   const range = { start: String(request.from), end: String(request.to), step: String(step) };
   const found = await query('query_range', { query: expression, ...range });
   return found.map((series) => graph(target, series.metric, holes(series.values!, step)));
@@ -127,8 +134,8 @@ export async function options(definition: string, known: Map<string, string>): P
 
 /** Run an annotation's query and return the moments that it marks, in milliseconds. */
 export async function moments(expression: string, known: Map<string, string>): Promise<number[]> {
-  const step = '60'; // as Grafana asks, unless told otherwise
-  const range = { start: String(request.from), end: String(request.to), step };
-  const found = await query('query_range', { query: interpolate(expression, known), ...range });
+  const step = Math.ceil((request.to - request.from) / MARKS / 30) * 30;
+  const range = { start: String(request.from), end: String(request.to), step: String(step) };
+  const found = await query('query_range', { query: interpolate(expression, stepped(known, step)), ...range });
   return found.flatMap((series) => series.values!.map(([time]) => time * 1000));
 }

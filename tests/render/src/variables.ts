@@ -11,7 +11,6 @@ export function values(dashboard: Dashboard): Map<string, string> {
   const range = request.to - request.from;
   const built: [string, string][] = [
     ['__rate_interval', `${RATE_SECONDS}s`],
-    ['__interval', '30s'],
     ['__range', `${range}s`],
     ['__range_s', String(range)],
     ['__url_time_range', `from=${request.from}000&to=${request.to}000`],
