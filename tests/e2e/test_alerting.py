@@ -1,11 +1,12 @@
 """A job fails, and somebody is told: exporter, Prometheus, Alertmanager and a webhook, all real."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from exporter.simulator import Particulars, serve
 
-from .alertmanager import Told, alertmanager, post, telling
+from .alertmanager import Notice, Told, alertmanager, post, telling
 from .conftest import Program
 from .exporters import exporter, lasting, project, quiet, scraping, timeline, write
 from .processes import eventually
@@ -91,6 +92,11 @@ async def vanished(server: Prometheus) -> None:
     await eventually(gone, "the exporter's series are gone")
 
 
+def is_about(labels: dict[str, str], notice: Notice) -> bool:
+    """Tell whether a notice is about the alert with these labels."""
+    return bool(notice.alert["labels"] == labels)
+
+
 async def test_the_cause_is_told_and_to_whom_it_concerns(program: Program, tmp_path: Path) -> None:
     def alert(name: str, severity: str, **labels: str) -> dict[str, str]:
         return {"alertname": name, "severity": severity, **labels}
@@ -118,7 +124,7 @@ async def test_the_cause_is_told_and_to_whom_it_concerns(program: Program, tmp_p
     ):
         await post(manager, *told_of, *follows)
         for wanted in told_of:
-            await told.until(lambda notice, wanted=wanted: notice.alert["labels"] == wanted)
+            await told.until(partial(is_about, wanted))
     to_whom = {"critical": "on-call", "warning": "team", "info": "quiet"}
     for notice in told.notices:
         assert notice.alert["labels"] in told_of

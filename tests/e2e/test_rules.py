@@ -10,36 +10,26 @@ import re
 import signal
 import time
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from itertools import count, repeat
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import pytest_asyncio
 
-from exporter.sharding import Shard
-from exporter.simulator import Fault, Particulars, Simulator, demo_project, serve
+from exporter.simulator import serve
 
 from ..promql import selectors
 from .alertmanager import SHIPPED
 from .conftest import Program
-from .exporters import (
-    Exporter,
-    crashing,
-    exporter,
-    lasting,
-    project,
-    quiet,
-    scraping,
-    timeline,
-    write,
-)
+from .exporters import Exporter, crashing, exporter, lasting, project, quiet, scraping, write
 from .processes import eventually
 from .prometheus import Prometheus, Series, prometheus
 from .rules import ALERTS, DIRECTORY, FILES, loaded, rules
+from .trouble import BEHIND, PROJECTS, central, faults, populate, small
 
 SOON: Final[Mapping[str, tuple[str, str]]] = {
     "DLIJobStalled": ("> 1800", "> 5"),
@@ -50,7 +40,7 @@ SOON: Final[Mapping[str, tuple[str, str]]] = {
 LATER: Final = {"DLIExporterDown", "DLIJobsLost"}
 """What happens when an exporter dies, which happens last."""
 ABSENT: Final = {
-    # Permanent keys do not end. tests/test_dli_credentials.py has those that do.
+    # Permanent keys do not end.
     "DLICredentialsExpiring",
     # Nobody makes up the 10,000 jobs that this takes.
     "DLIDiscoveryTruncated",
@@ -187,7 +177,7 @@ async def troubled(
     async with serve(dli) as address, serve(behind) as elsewhere, AsyncExitStack() as stack:
         settings = central(directory, dli, address, elsewhere)
         good = await stack.enter_async_context(crashing(settings))
-        poor = await stack.enter_async_context(crashing(small(directory, dli, address)))
+        poor = await stack.enter_async_context(crashing(small(directory, address)))
         for fault in faults():
             dli.faults.add(fault)
         configs = [
@@ -212,8 +202,16 @@ async def test_an_alert_finds_what_it_is_about(troubled: Seen, alert: str) -> No
         jobs = [(each.labels["project"], each.labels["job_id"]) for each in found]
         assert {job for _, job in jobs} <= AFFECTED[alert]
         assert len(set(jobs)) == len(jobs)
-    elif alert in TROUBLED:
-        assert {each.labels["project"] for each in found} == TROUBLED[alert]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("alert", TROUBLED)
+async def test_an_alert_finds_the_projects_that_it_is_about(troubled: Seen, alert: str) -> None:
+    async def all_of_them() -> bool:
+        found = await troubled.alarming(alert)
+        return {each.labels["project"] for each in found} == TROUBLED[alert]
+
+    await eventually(all_of_them, f"{alert} finds {TROUBLED[alert]}")
 
 
 @pytest.mark.asyncio(loop_scope="module")

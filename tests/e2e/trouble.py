@@ -76,9 +76,8 @@ def central(directory: Path, dli: Simulator, address: str, elsewhere: str) -> Pa
     jobs = directory / "jobs"
     jobs.mkdir()
     for job_id, deadline in (("risky", time.time() + HOUR / 2), ("late", time.time() - HOUR)):
-        (jobs / f"{job_id}.json").write_text(
-            f'{{"job_id": "{job_id}", "project": "good", "deadline": {deadline}}}', encoding="utf-8"
-        )
+        wanted = {"job_id": job_id, "project": "good", "deadline": deadline}
+        (jobs / f"{job_id}.json").write_text(json.dumps(wanted), encoding="utf-8")
     watched = {of.name: project(of, address, jobs=["old"]) for of in (refused, down, tight, files)}
     watched["refused"]["credentials"]["sk"] = "wrong"
     watched["files"]["credentials"] = {"provider": "file", "directory": str(keys)}
@@ -88,18 +87,13 @@ def central(directory: Path, dli: Simulator, address: str, elsewhere: str) -> Pa
     return write(directory / "central.yaml", watched, jobs_dir=str(jobs), tags={"name": "jobName"})
 
 
-def small(directory: Path, dli: Simulator, address: str) -> Path:
-    """Write the settings of one that has no room, and thinks that it has two sisters."""
+def small(directory: Path, address: str) -> Path:
+    """Write the settings of one that has no room, and looks for two sisters in vain."""
     (good, *_) = PROJECTS
     return write(
         directory / "small.yaml",
         {"good": project(good, address, jobs=["well", "failed", "late"])},
         limits={"jobs": 1},
         total_shards=3,
-        shard=owner(address, good.id),
+        shard=Shard(0, 3).owner(address, good.id),
     )
-
-
-def owner(address: str, project_id: str) -> int:
-    """Tell which of three shards watches a project."""
-    return Shard(0, 3).owner(address, project_id)
