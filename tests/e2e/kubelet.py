@@ -206,14 +206,16 @@ class Pod:
         unfinished.rename(self.discovery)
 
     def _container(self, spec: Object, objects: list[dict[str, Any]], images: Images) -> Container:
-        command = [*spec.get("command", images[spec["image"]]), *spec.get("args", ())]
         given = {each["name"]: _value(each, objects) for each in spec.get("env", ())}
         # As in an image, where `python` is the only one there is.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         placed = self._volumes.placed
+        asked = [placed(word) for word in (*spec.get("command", ()), *spec.get("args", ()))]
+        # What the image starts lies outside of the pod's volumes, wherever this checkout is.
+        command = asked if "command" in spec else [*images[spec["image"]], *asked]
         return Container(
             spec,
-            [placed(word) for word in command],
+            command,
             {"PATH": path, **_LISTEN, **{name: placed(value) for name, value in given.items()}},
         )
 
