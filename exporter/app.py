@@ -162,9 +162,12 @@ class Exporter:
             await orders.stop.wait()
             self._stopping = True
             self._manager.stopping("waiting for scrapes of the final picture")
-            for task in aside:
-                task.cancel()
-            await self._fleet.stop()
+            # A reload under way comes to its end first: half of one leaves projects unwatched,
+            # or watched by tasks that nobody ends.
+            async with self._reloading:
+                for task in aside:
+                    task.cancel()
+                await self._fleet.stop()
             await self._linger(orders)
             alive.cancel()
 
@@ -305,6 +308,8 @@ class Exporter:
             for name in FIXED
             if getattr(before.web, name) != getattr(settings.web, name)
         ]
+        if before.limits.subjobs_per_job != settings.limits.subjobs_per_job:
+            fixed.append("limits.subjobs_per_job")
         log.info("settings reloaded", extra=fields(needs_restart=",".join(fixed) or None))
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ from aiohttp import ClientSession
 
 from .dli.client import ENDPOINTS, LOOKUP_ENDPOINTS, DliClient
 from .dli.credentials import FileProvider, Provider, Static, read_directory, read_token
+from .dli.gate import Keys
 from .dli.listener import Listener
 from .dli.pacing import Bucket
 from .dli.projects import Lookup
@@ -43,11 +44,17 @@ class Connection:
 
 
 def connect(
-    project: Project, *, timeout: float, zones: Mapping[str, int], listener: Listener
+    project: Project,
+    *,
+    timeout: float,
+    zones: Mapping[str, int],
+    listener: Listener,
+    keys: Keys | None = None,
 ) -> Connection:
     """Make a connection for a project; StartError if its CA file cannot be used.
 
-    ``timeout`` is in seconds; ``zones`` stand beside or instead of the usual ones.
+    ``timeout`` is in seconds; ``zones`` stand beside or instead of the usual ones; ``keys`` are
+    shared by all projects, which may use the same credentials.
     """
     opened = _open_session(project)
     quota = Bucket(project.requests_per_second)
@@ -59,6 +66,7 @@ def connect(
         provider=provider,
         quota=quota,
         timeout=timeout,
+        keys=keys,
         on_call=listener.called,
         zones={**DEFAULT_ZONES, **zones},
     )

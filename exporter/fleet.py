@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
+from .dli.gate import Keys
 from .jobs.model import JobKey, Registration
 from .jobs.schedule import Expected
 from .metrics.telemetry import Telemetry
@@ -33,6 +34,7 @@ class Fleet:
         self._expected = expected
         self._tracker = tracker
         self._telemetry = telemetry
+        self._keys = Keys()
         self._shard = Shard(settings.shard, settings.total_shards)
         self._every = settings.projects
         self._settings = self._share(settings)
@@ -133,6 +135,7 @@ class Fleet:
             poll=settings.poll,
             zones=settings.zones,
             history=settings.history.enabled,
+            keys=self._keys,
             expected=self._expected,
             tracker=self._tracker,
             telemetry=self._telemetry,

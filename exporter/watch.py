@@ -10,6 +10,7 @@ from typing import Final
 from .connection import connect
 from .dli.calls import Call
 from .dli.errors import REASONS, CredentialsUnavailable, DliError
+from .dli.gate import Keys
 from .dli.listener import Listener
 from .finder import Finder
 from .historian import Historian
@@ -48,13 +49,16 @@ class Watch:
         expected: Callable[[float], Expected | None],
         tracker: Tracker,
         telemetry: Telemetry,
+        keys: Keys | None = None,
     ) -> None:
         self.name = name
         self.project = project
         self._telemetry = telemetry
         self._tracker = tracker
         listener = Listener(called=self._called, failed=self._not_renewed, renewed=self._renewed)
-        self._connection = connect(project, timeout=poll.timeout, zones=zones, listener=listener)
+        self._connection = connect(
+            project, timeout=poll.timeout, zones=zones, listener=listener, keys=keys
+        )
         self._client = self._connection.client
         self.troubles = troubles = Troubles(name, telemetry)
         self.poller = Poller(

@@ -22,7 +22,7 @@ from .errors import (
     RequestRejected,
     Unauthorized,
 )
-from .gate import Departure, Gate, Suspension
+from .gate import Departure, Gate, Keys, Suspension
 from .pacing import Backoff, Bucket
 from .projects import Lookup, ProjectId, choose, parse_projects
 from .queries import JobsQuery
@@ -79,6 +79,7 @@ class DliClient:
         provider: Provider,
         quota: Bucket,
         timeout: float,
+        keys: Keys | None = None,
         on_call: Callable[[Call], None] = lambda call: None,
         zones: Mapping[str, int] = DEFAULT_ZONES,
         backoff: Backoff = Backoff(),  # noqa: B008 - a frozen value
@@ -90,8 +91,9 @@ class DliClient:
         """Take the project's settings, and time and chance; ValueError for a bad setting.
 
         ``endpoint`` is a URL of scheme, host and port; whoever else calls on the project's behalf
-        spends from the same ``quota``; ``timeout`` is in seconds and bounds one exchange; ``zones``
-        gives seconds east of UTC for the zone names in DLI's times.
+        spends from the same ``quota``; ``timeout`` is in seconds and bounds one exchange; ``keys``
+        are shared by clients that may use the same credentials; ``zones`` gives seconds east of UTC
+        for the zone names in DLI's times.
         """
         self._origin, self._host = origin(endpoint)
         self._project = ProjectId(project_id, self._look_up, monotonic=monotonic, jitter=jitter)
@@ -103,6 +105,7 @@ class DliClient:
         self._gate = Gate(
             provider,
             bucket=quota,
+            keys=keys or Keys(),
             patience=timeout,
             backoff=backoff,
             monotonic=monotonic,

@@ -1,8 +1,10 @@
 """What lets a project's calls out: one line for all, the quota, the breakers, the credential."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from .credentials import Provider
 from .errors import (
@@ -25,6 +27,37 @@ from .pacing import (
 )
 from .signing import Credential
 
+_REMEMBERED: Final = 1_000
+"""Credentials whose breakers are kept: temporary ones come and go."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGuard:
+    """The breaker against a key's lock, and the event that a call with the key has come back."""
+
+    breaker: Breaker = field(
+        default_factory=lambda: Breaker(strikes=KEY_STRIKES, pause=KEY_PAUSE, wary=True)
+    )
+    returned: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Keys:
+    """The guards of all credentials in use: the gateway locks a key for all that share it.
+
+    So do projects, and the same project before and after its settings were read again.
+    """
+
+    def __init__(self) -> None:
+        self._guards: OrderedDict[Credential, KeyGuard] = OrderedDict()
+
+    def guard(self, credential: Credential) -> KeyGuard:
+        """Return the one guard of a credential; an unknown one starts with a clean slate."""
+        guard = self._guards.setdefault(credential, KeyGuard())
+        self._guards.move_to_end(credential)
+        if len(self._guards) > _REMEMBERED:
+            self._guards.popitem(last=False)
+        return guard
+
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
@@ -39,7 +72,7 @@ class Departure:
     """What a call goes out with; breakers belong to a credential, so they travel with it."""
 
     credential: Credential
-    key: Breaker
+    key: KeyGuard
     service: Breaker
 
 
@@ -51,13 +84,17 @@ class Gate:
         provider: Provider,
         *,
         bucket: Bucket,
+        keys: Keys,
         patience: float,
         backoff: Backoff,
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
-        """Take the quota, and ``patience``: no call waits longer (seconds) for a pause to end."""
+        """Take the quota, and ``patience``: no call waits longer (seconds) for a pause to end.
+
+        ``keys`` are those of every gate that may use the same credentials.
+        """
         self._provider = provider
         self._patience = patience
         self._backoff = backoff
@@ -67,9 +104,9 @@ class Gate:
         self._bucket = bucket
         self._throttled: Throttled | None = None
         self._credential: Credential | None = None
-        self._key, self._service = _breakers()
+        self._keys = keys
+        self._key, self._service = KeyGuard(), _service()
         self._line = asyncio.Lock()
-        self._returned = asyncio.Event()
 
     @property
     def limit(self) -> float:
@@ -79,7 +116,7 @@ class Gate:
     @property
     def suspension(self) -> Suspension | None:
         """Why calls are not made at present; None if they are."""
-        for breaker in (self._key, self._service):
+        for breaker in (self._key.breaker, self._service):
             if breaker.cause and breaker.open_until is not None:
                 return Suspension(breaker.cause, breaker.open_until)
         pause = self._bucket.paused_until
@@ -97,13 +134,13 @@ class Gate:
             while True:
                 now = self._monotonic()
                 self._refuse_if_suspended(now)
-                if self._key.admits(now) is Admission.WAIT:
-                    self._returned.clear()
-                    await self._returned.wait()
+                if self._key.breaker.admits(now) is Admission.WAIT:
+                    self._key.returned.clear()
+                    await self._key.returned.wait()
                 elif wait := self._bucket.take(now):
                     await self._sleep(wait)
                 else:
-                    self._key.left()
+                    self._key.breaker.left()
                     self._service.left()
                     return Departure(credential, self._key, self._service)
 
@@ -115,18 +152,18 @@ class Gate:
         elif isinstance(error, Throttled):
             self._throttled = error
             self._bucket.throttled(now, self._pause(error), error.limit)
-        _judge_key(departure.key, error, now)
+        _judge_key(departure.key.breaker, error, now)
         if error is not None and error.outage:
             departure.service.failed(error, now)
         else:
             departure.service.succeeded()
-        self._returned.set()
+        departure.key.returned.set()
 
     def abandon(self, departure: Departure) -> None:
         """Note that a call was given up, so that nobody learned anything."""
-        departure.key.came_back()
+        departure.key.breaker.came_back()
         departure.service.came_back()
-        self._returned.set()
+        departure.key.returned.set()
 
     async def retry(self, error: DliError, failures: int) -> bool:
         """Wait as long as a retry should; return false, at once, if there should be none."""
@@ -153,11 +190,11 @@ class Gate:
             return False
 
     async def _present(self) -> Credential:
-        """Get the credential; a new one starts with a clean slate."""
+        """Get the credential; with a new one the service has a clean slate."""
         credential = await self._ask_provider()
         if credential != self._credential:
             self._credential = credential
-            self._key, self._service = _breakers()
+            self._key, self._service = self._keys.guard(credential), _service()
         return credential
 
     async def _ask_provider(self) -> Credential:
@@ -168,7 +205,7 @@ class Gate:
             raise CredentialsUnavailable("the credential provider does not answer") from None
 
     def _refuse_if_suspended(self, now: float) -> None:
-        for breaker in (self._key, self._service):
+        for breaker in (self._key.breaker, self._service):
             if breaker.cause and breaker.admits(now) is Admission.STOP:
                 raise breaker.cause.uncalled()
         pause = (self._bucket.paused_until or now) - now
@@ -181,12 +218,9 @@ class Gate:
         return self._backoff.delay(0, self._jitter())
 
 
-def _breakers() -> tuple[Breaker, Breaker]:
-    """Make the breaker against the key's lock, and the one against calling into an outage."""
-    return (
-        Breaker(strikes=KEY_STRIKES, pause=KEY_PAUSE, wary=True),
-        Breaker(strikes=OUTAGE_STRIKES, pause=OUTAGE_PAUSE),
-    )
+def _service() -> Breaker:
+    """Make the breaker against calling into an outage."""
+    return Breaker(strikes=OUTAGE_STRIKES, pause=OUTAGE_PAUSE)
 
 
 def _judge_key(key: Breaker, error: DliError | None, now: float) -> None:

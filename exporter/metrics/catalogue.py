@@ -39,8 +39,7 @@ class JobFamily:
 
     Its labels are ``project`` and ``job_id`` and then those that ``samples`` gives values
     for. What is not known is no sample: neither 0 nor NaN. A row of at most one sample,
-    without labels of its own, has a ``value`` too, which is cheaper to ask. Samples in a tuple
-    are some of a few that come again and again: their lines are remembered.
+    without labels of its own, has a ``value`` too, which is cheaper to ask.
     """
 
     family: Family
