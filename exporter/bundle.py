@@ -110,7 +110,8 @@ def _replace(path: Path, content: str) -> None:
 
 def _url(flag: str, given: str) -> str:
     """Return an address without a slash at its end; UsageError if it is none."""
-    if not _URL.fullmatch(given):
+    # A path goes behind Grafana's address, so nothing that ends an address may be in it.
+    if not _URL.fullmatch(given) or (flag == "--grafana.url" and "?" in given):
         raise UsageError(f"{flag}: must be an address such as {GRAFANA_URL}")
     return given.rstrip("/")
 

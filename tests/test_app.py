@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -288,6 +289,42 @@ async def test_a_stop_in_the_middle_of_calls_is_obeyed_at_once() -> None:
 
     async with exporting(simulator, "a", wait=never):
         await asked.wait()
+
+
+async def test_a_stop_in_the_middle_of_a_reload_is_obeyed_too() -> None:
+    simulator = world()
+    running(simulator, "a")
+    orders, port = Orders(), asyncio.get_running_loop().create_future()
+    async with simulate(simulator) as address, ClientSession() as session:
+
+        def load() -> Settings:
+            orders.stop.set()
+            return settings(address, ONE, jobs=("a",), poll={"interval": "20s"})
+
+        given = settings(address, ONE, jobs=("a",))
+        task = asyncio.create_task(serve(given, load, orders, port.set_result))
+        async with asyncio.timeout(10):
+            async with session.post(f"http://127.0.0.1:{await port}/-/reload") as answer:
+                assert answer.status == 200
+            await task
+
+
+async def test_projects_with_one_key_are_refused_no_more_often_than_one() -> None:
+    """The gateway locks a key for everybody after more than five refusals in a row."""
+    two = replace(TWO, ak=ONE.ak, sk=ONE.sk)
+    simulator = world(ONE, two)
+    orders, port = Orders(), asyncio.get_running_loop().create_future()
+    async with simulate(simulator) as address, ClientSession() as session:
+        wrong = [replace(project, sk="wrong" * 8) for project in (ONE, two)]
+        given = settings(address, *wrong, jobs=("a", "b", "c"))
+        task = asyncio.create_task(serve(given, lambda: given, orders, port.set_result))
+        async with asyncio.timeout(10):
+            site = Site(f"http://127.0.0.1:{await port}", session)
+            await simulator.until(lambda dli: dli.requested(status=401) >= 4)
+            await site.until("/-/ready", 200)
+            orders.stop.set()
+            await task
+    assert simulator.requested() == 4
 
 
 async def test_nothing_is_logged_about_a_day_on_which_all_goes_well(

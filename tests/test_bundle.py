@@ -88,6 +88,10 @@ def test_links_of_alerts_lead_to_dashboards_and_runbooks_that_are_written(tmp_pa
         (("--out", "{dir}", "more"), "unexpected argument; see --help"),
         (("--out", "{dir}", "--grafana", "x"), "unexpected argument; see --help"),
         (
+            ("--out", "{dir}", "--grafana.url", "https://grafana.example.com/?orgId=1"),
+            "--grafana.url: must be an address such as https://grafana.example.com",
+        ),
+        (
             ("--out", "{dir}", "--grafana.url", "grafana"),
             "--grafana.url: must be an address such as https://grafana.example.com",
         ),

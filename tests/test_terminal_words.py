@@ -85,3 +85,8 @@ def test_foreign_text_becomes_one_harmless_line(text: str, line: str) -> None:
 
 def test_foreign_text_is_bounded() -> None:
     assert len(plain("x" * 10_000)) == 128
+
+
+def test_a_moment_beyond_all_calendars_is_shown_as_far_away() -> None:
+    assert moment(1e12) == "9999-01-01T00:00:00Z"
+    assert clock(1e15, now=NOW, zone=UTC) == "01-01 00:00"

@@ -1,6 +1,7 @@
 """The commands ``watch`` and ``wait``: ask, show, and end with what has become of the jobs."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -56,6 +57,10 @@ def main(word: str, argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return _refuse(str(error))
     except KeyboardInterrupt:  # before anybody listens to it
         return 128 + signal.SIGINT
+    except Exception:
+        # Else Python would exit with 1, and a script would believe that the job had failed.
+        logging.getLogger(__name__).exception("dli-exporter: a mistake of its own")
+        return Outcome.UNKNOWN
 
 
 def _refuse(*lines: str) -> int:

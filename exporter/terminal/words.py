@@ -32,6 +32,9 @@ def duration(seconds: float) -> str:
     return " ".join(shown) or "0s"
 
 
+_FARTHEST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+
+
 def share(ratio: float) -> str:
     """Write a ratio in per cent, rounded down: 100 % is what has been reached, nothing less."""
     return f"{floor(ratio * 100 + _ROUNDING)} %"
@@ -49,10 +52,18 @@ def speed(per_second: float) -> str:
 
 def moment(at: float) -> str:
     """Write Unix seconds as UTC, as the log lines have it, to the second."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _dated(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def clock(at: float, *, now: float, zone: tzinfo | None = None) -> str:
     """Write Unix seconds as a clock shows them in a zone (the local one); the day if not today."""
-    there, here = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
+    there, here = _dated(at, zone), _dated(now, zone)
     return there.strftime("%H:%M" if there.date() == here.date() else "%m-%d %H:%M")
+
+
+def _dated(at: float, zone: tzinfo | None) -> datetime:
+    """Return a moment; one that no calendar has is as far away as a calendar goes."""
+    try:
+        return datetime.fromtimestamp(at, zone)
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(_FARTHEST if at > 0 else 0.0, zone)

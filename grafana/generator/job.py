@@ -26,6 +26,8 @@ from .statuses import MEANINGS
 _RANGE = "[$__range]"
 _GONE = "no job to show"
 _START = per_job("dli_job_start_timestamp_seconds", ON_JOB)
+_BEGAN = per_job("dli_job_start_timestamp_seconds", ON_JOB, _RANGE)
+"""The same of a job that no exporter shows any more."""
 _DEADLINE = per_job("dli_job_deadline_timestamp_seconds", ON_JOB)
 _EXPECTED_END = per_job("dli_job_expected_end_timestamp_seconds", ON_JOB)
 
@@ -70,7 +72,7 @@ def _status() -> stat.Panel:
     return figure(
         "Status",
         "The job's status, as DLI last told it.",
-        status(ON_JOB),
+        status(ON_JOB, _RANGE),
         "short",
         nothing=_GONE,
         missing="#555555",
@@ -84,7 +86,7 @@ def _progress() -> stat.Panel:
         "Progress",
         "The share of the expected time that has passed where earlier runs of the statement "
         "are known, else the work done over the work expected.",
-        progress(ON_JOB),
+        progress(ON_JOB, _RANGE),
         "percentunit",
         nothing="not known",
         colors=((None, "blue"),),
@@ -95,7 +97,7 @@ def _elapsed() -> stat.Panel:
     return figure(
         "Runs for",
         "The time since the job started, up to its end.",
-        f"({ended(ON_JOB)}\n    or 0 * {_START} + time())\n- {_START}",
+        f"({ended(ON_JOB, _RANGE)}\n    or 0 * {_BEGAN} + time())\n- {_BEGAN}",
         "dtdurations",
         nothing="not known",
     ).decimals(0)
@@ -112,11 +114,13 @@ def _expected_end() -> stat.Panel:
 
 
 def _spare() -> stat.Panel:
-    end = f"({ended(ON_JOB)}\n    or {_EXPECTED_END} > time()\n    or 0 * {_DEADLINE} + time())"
+    due = per_job("dli_job_deadline_timestamp_seconds", ON_JOB, _RANGE)
+    expected = f"{_EXPECTED_END} > time()"
+    end = f"({ended(ON_JOB, _RANGE)}\n    or {expected}\n    or 0 * {due} + time())"
     return figure(
         "Spare time",
         "The time between the end, or the expected end, and the deadline. Below 0 it is missed.",
-        f"{_DEADLINE}\n- {end}",
+        f"{due}\n- {end}",
         "dtdurations",
         nothing="no deadline",
         colors=((None, "red"), (0, "orange"), (300, "green")),

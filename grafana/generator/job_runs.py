@@ -64,7 +64,7 @@ def _runs() -> table.Panel:
 
 def _data() -> stat.Panel:
     def of(metric: str) -> str:
-        return per_job(f"dli_job_{metric}", ON_JOB)
+        return per_job(f"dli_job_{metric}", ON_JOB, "[$__range]")
 
     lines = {
         "read": of("input_bytes"),

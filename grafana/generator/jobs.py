@@ -21,6 +21,7 @@ from .queries import (
     QUEUE,
     RUNNING,
     SAME_JOB,
+    STATUSES,
     columns,
     has_status,
     in_queue,
@@ -164,15 +165,15 @@ def _progress() -> bargauge.Panel:
 
 
 def _by_status() -> timeseries.Panel:
-    shown = (
-        f"sum by (status) (\n  max by (project, job_id, status) (dli_job_status{{{ON_PROJECT}}})\n"
-        f"  and {SAME_JOB} {in_queue(ON_PROJECT)}\n) > 0"
-    )
+    def count(status: str) -> str:
+        jobs = f"{has_status(status, ON_PROJECT)}\n  and {SAME_JOB} {in_queue(ON_PROJECT)}"
+        return f'label_replace(count(\n  {jobs}\n), "status", "{status}", "", "")'
+
     panel = graph(
         "Jobs by status",
         "Every job that an exporter shows: an ended one stays until its retention is over and "
         "each Prometheus has seen its end.",
-        {"{{status}}": shown},
+        {"{{status}}": "\nor ".join(map(count, STATUSES))},
         "short",
         nothing="no job",
     ).decimals(0)

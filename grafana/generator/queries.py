@@ -38,9 +38,10 @@ _NO_VALUE: Final = "NaN"
 """What makes a cell that says that nothing is known; an absent one may take away its column."""
 
 
-def per_job(metric: str, on: str) -> str:
-    """Return a metric about jobs, folded over the exporters that show them."""
-    return f"max {BY_JOB} ({metric}{{{on}}})"
+def per_job(metric: str, on: str, over: str = "") -> str:
+    """Return a metric about jobs, folded over the exporters that show, or showed, them."""
+    selector = f"{metric}{{{on}}}"
+    return f"max {BY_JOB} ({f'last_over_time({selector}{over})' if over else selector})"
 
 
 def per_subjob(metric: str, on: str) -> str:
@@ -49,29 +50,40 @@ def per_subjob(metric: str, on: str) -> str:
 
 
 def has_status(statuses: str, on: str, over: str = "") -> str:
-    """Return the jobs that have one of the statuses, or had it at some time of ``over``."""
-    selector = f'dli_job_status{{{on}, status=~"{statuses}"}}'
-    state = f"max_over_time({selector}{over})" if over else selector
-    return f"max {BY_JOB} ({state}) == 1"
+    """Return the jobs that have one of the statuses, or had it at some time of ``over``.
+
+    Of a job that exporters differ about the furthest status is the one that it has: who has
+    lost the API goes on showing an old one.
+    """
+
+    def having(some: str) -> str:
+        selector = f'dli_job_status{{{on}, status=~"{some}"}}'
+        state = f"max_over_time({selector}{over})" if over else selector
+        return f"max {BY_JOB} ({state}) == 1"
+
+    later = STATUSES[max(map(STATUSES.index, statuses.split("|"))) + 1 :]
+    if over or not later:
+        return having(statuses)
+    return f"({having(statuses)} unless {SAME_JOB} {having('|'.join(later))})"
 
 
 def in_queue(on: str, over: str = "") -> str:
-    """Return the jobs in the chosen queues; one whose queue is not known is in all of them."""
+    """Return the jobs in the chosen queues; one whose queue is not known shows under All."""
     selector = f"dli_job_info{{{on}, {QUEUE}}}"
     return f"last_over_time({selector}{over})" if over else selector
 
 
-def progress(on: str) -> str:
+def progress(on: str, over: str = "") -> str:
     """Return the share of the expected time where history gives one, else the honest ratio."""
-    expected = per_job("dli_job_expected_progress_ratio", on)
-    return f"({expected}\n    or {per_job('dli_job_progress_ratio', on)})"
+    expected = per_job("dli_job_expected_progress_ratio", on, over)
+    return f"({expected}\n    or {per_job('dli_job_progress_ratio', on, over)})"
 
 
-def ended(on: str) -> str:
+def ended(on: str, over: str = "") -> str:
     """Return when jobs ended: without the list API, when an ended one last changed."""
-    last = per_job("dli_job_last_progress_timestamp_seconds", on)
-    told = per_job("dli_job_end_timestamp_seconds", on)
-    return f"{told}\n    or ({last} and {has_status(ENDED, on)})"
+    last = per_job("dli_job_last_progress_timestamp_seconds", on, over)
+    told = per_job("dli_job_end_timestamp_seconds", on, over)
+    return f"{told}\n    or ({last} and {has_status(ENDED, on, over)})"
 
 
 def _code(metric: str, statuses: Iterable[str], by: str, on: str, over: str) -> str:
