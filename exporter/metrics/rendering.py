@@ -1,12 +1,12 @@
 """The lines of one job: what is constant in them is made once, and only what changed again."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from itertools import compress, count
-from operator import is_not, ne
-from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
+from itertools import compress
+from operator import ne
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from prometheus_client.utils import floatToGoString
 
@@ -39,28 +39,28 @@ class SubJobs(StrEnum):
 
 Lines: TypeAlias = tuple[bytes, ...]
 """The lines of one job or sub-job, family by family; there may be none in a family."""
-Figure: TypeAlias = float | tuple[Sample, ...] | None
-"""What the lines of a family show: of one of at most one line the number, else the samples."""
 
 
-class Rendered(NamedTuple):
-    """The lines of a job or a sub-job, what they were made of, and their number and bytes."""
+@dataclass(frozen=True, slots=True)
+class SubJobBlock:
+    """The lines of a sub-job that is shown, and the value that they were made of."""
 
-    figures: tuple[Figure, ...]
+    sighting: Sighting
     lines: Lines
     series: int
     size: int
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Block:
     """The lines of a job, and the value that they were made of; those of its sub-jobs apart.
 
-    ``subjobs`` are those shown, by id. ``series`` and ``size`` (bytes) are of all together.
+    ``series`` and ``size`` (bytes) are of all of them together.
     """
 
     job: Job
-    own: Rendered
-    subjobs: Mapping[int, Rendered]
+    lines: Lines
+    subjobs: tuple[SubJobBlock, ...]
     series: int
     size: int
 
@@ -76,8 +76,8 @@ class Place:
         """Return the family's lines of some jobs."""
         index = self.index
         if self.subjob:
-            return [one.lines[index] for block in blocks for one in block.subjobs.values()]
-        return [block.own.lines[index] for block in blocks]
+            return [one.lines[index] for block in blocks for one in block.subjobs]
+        return [block.lines[index] for block in blocks]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,19 +86,9 @@ class _Template(Generic[_Subject]):
 
     family: Family
     identity: int
-    figure: Callable[[_Subject], Figure]
+    value: Callable[[_Subject], float | None] | None
+    samples: Callable[[_Subject], Iterable[Sample]]
     opening: str
-
-
-def _template(
-    family: Family,
-    identity: int,
-    value: Callable[[_Subject], float | None] | None,
-    samples: Callable[[_Subject], Iterable[Sample]],
-) -> _Template[_Subject]:
-    return _Template(
-        family, identity, value or (lambda subject: tuple(samples(subject))), f"{family.name}{{"
-    )
 
 
 class Renderer:
@@ -108,8 +98,8 @@ class Renderer:
     serves both. Of each job at most ``most`` sub-jobs are shown, running ones first, then the
     newest. ``headers`` and ``places`` are in the order of the families.
 
-    Only lines whose figure is another now are made anew: of a job of 4 sub-jobs that all have
-    moved 22 of 109, which takes 45 us instead of 100.
+    A job of 4 sub-jobs, 109 lines, takes 60 us, and 30 us if three of them are as before;
+    with a ``%`` and floatToGoString for each line it was 330 us.
     """
 
     def __init__(self, families: tuple[Row, ...], subjobs: SubJobs, most: int) -> None:
@@ -125,11 +115,11 @@ class Renderer:
         self._of_jobs = tuple(map(families.index, of_jobs))
         self._of_subjobs = tuple(map(families.index, of_subjobs))
         self._jobs = tuple(
-            _template(row.family, len(JOB), row.value, row.samples)
+            _Template(row.family, len(JOB), row.value, row.samples, f"{row.family.name}{{")
             for row in of_jobs
         )
         self._subjobs = tuple(
-            _template(row.family, len(SUBJOB), row.value, row.each)
+            _Template(row.family, len(SUBJOB), row.value, row.each, f"{row.family.name}{{")
             for row in of_subjobs
         )
         self._shown = subjobs
@@ -138,8 +128,8 @@ class Renderer:
     def render(self, job: Job, before: Block | None = None) -> Block:
         """Return the lines of a job.
 
-        Those whose figures are as they were ``before``, when the same job was rendered last,
-        are taken over.
+        Those of a sub-job that is as it was ``before``, most of all one that has ended, are
+        taken over.
         """
         identity = (_escaped(job.key.job_id), _escaped(job.key.project))
         shown = _shown(job.listed, self._shown, self._most)
@@ -147,32 +137,35 @@ class Renderer:
         if self._shown is SubJobs.NONE or _names_hidden(job, shown):
             # What the API reports is that sub-job's, so it must not pass for the job's.
             named = replace(job, progress=None, subjob_id=None)
-        own = _render(self._jobs, named, identity, before.own if before else None)
-        known: Mapping[int, Rendered] = before.subjobs if before else {}
-        subjobs = {
-            (number := sighting.subjob.id): _render(
-                self._subjobs, sighting, (*identity, str(number)), known.get(number)
-            )
+        known = {one.sighting.subjob.id: one for one in before.subjobs} if before else {}
+        subjobs = tuple(
+            one
+            if (one := known.get(sighting.subjob.id)) and one.sighting == sighting
+            else self._subjob(sighting, identity)
             for sighting in shown
-        }
-        series, size = own.series, own.size
-        for one in subjobs.values():
+        )
+        lines, series, size = _render(self._jobs, named, identity)
+        for one in subjobs:
             series, size = series + one.series, size + one.size
-        return Block(job, own, subjobs, series, size)
+        return Block(job, lines, subjobs, series, size)
 
     def changed(self, before: Block, after: Block) -> set[int]:
         """Return the numbers of the families whose lines of a job are not what they were."""
-        families = _differing(self._of_jobs, before.own, after.own)
-        if list(before.subjobs) != list(after.subjobs):
+        families = _differing(self._of_jobs, before.lines, after.lines)
+        if len(before.subjobs) != len(after.subjobs):
             return families.union(self._of_subjobs)
-        for old, new in zip(before.subjobs.values(), after.subjobs.values(), strict=True):
+        for old, new in zip(before.subjobs, after.subjobs, strict=True):
             if old is not new:
-                families |= _differing(self._of_subjobs, old, new)
+                families |= _differing(self._of_subjobs, old.lines, new.lines)
         return families
 
+    def _subjob(self, sighting: Sighting, identity: tuple[str, ...]) -> SubJobBlock:
+        identity = (*identity, str(sighting.subjob.id))
+        return SubJobBlock(sighting, *_render(self._subjobs, sighting, identity))
 
-def _differing(families: tuple[int, ...], before: Rendered, after: Rendered) -> set[int]:
-    return set(compress(families, map(is_not, before.lines, after.lines)))
+
+def _differing(families: tuple[int, ...], before: Lines, after: Lines) -> set[int]:
+    return set(compress(families, map(ne, before, after)))
 
 
 def _shown(listed: tuple[Sighting, ...], which: SubJobs, most: int) -> tuple[Sighting, ...]:
@@ -202,43 +195,41 @@ def _render(
     templates: tuple[_Template[_Subject], ...],
     subject: _Subject,
     identity: tuple[str, ...],
-    before: Rendered | None,
-) -> Rendered:
-    """Render what is known of a subject; return ``before`` itself if that is the same.
+) -> tuple[Lines, int, int]:
+    """Render what is known of a subject, and count the series and the bytes.
 
     Its identity are escaped values, sorted by name.
     """
-    figures = tuple([template.figure(subject) for template in templates])
-    if before is None:
-        changed, lines = list(range(len(figures))), [b""] * len(figures)
-    else:
-        changed = list(compress(count(), map(ne, figures, before.figures)))
-        lines = list(before.lines)
-    if before is not None and not changed:
-        return before
-    new = _lines([(templates[each], figures[each]) for each in changed], identity)
-    for each, line in zip(changed, new, strict=True):
-        lines[each] = line
-    text = b"".join(lines)
-    return Rendered(figures, tuple(lines), text.count(b"\n"), len(text))
-
-
-def _lines(
-    shown: Iterable[tuple[_Template[_Subject], Figure]], identity: tuple[str, ...]
-) -> list[bytes]:
     labels = _LABELS[len(identity)] % identity
     texts: list[str] = []
-    for template, figure in shown:
-        if figure is None:
+    for template in templates:
+        if (value := template.value) is None:
+            texts.append(_text(template, subject, identity))
+        elif (number := value(subject)) is None:
             texts.append("")
-        elif isinstance(figure, tuple):
-            lines = (_line(template, own) % (*identity, _number(value)) for own, value in figure)
-            texts.append("".join(lines))
         else:
-            texts.append(f"{template.opening}{labels}}} {_number(figure)}\n")
+            texts.append(f"{template.opening}{labels}}} {_number(number)}\n")
     # Encoded together: one by one takes a tenth longer. A lone surrogate, which JSON allows
     # and UTF-8 does not, must not cost the whole scrape.
-    return _BETWEEN.join(texts).encode("utf-8", "replace").split(_BETWEEN.encode())
+    joined = _BETWEEN.join(texts).encode("utf-8", "replace")
+    lines = tuple(joined.split(_BETWEEN.encode()))
+    between = len(lines) - 1
+    return lines, joined.count(b"\n") - between, len(joined) - between * len(_BETWEEN)
+
+
+def _text(template: _Template[_Subject], subject: _Subject, identity: tuple[str, ...]) -> str:
+    samples = template.samples(subject)
+    if isinstance(samples, tuple):
+        return _page(template, samples) % (identity * len(samples))
+    lines = [_line(template, values) % (*identity, _number(value)) for values, value in samples]
+    return "".join(lines)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _page(template: _Template[_Subject], samples: tuple[Sample, ...]) -> str:
+    """Return lines with ``%s`` for the values of the identity: 7 for a status, in one go."""
+    lines = ((_line(template, values), _number(value)) for values, value in samples)
+    return "".join(f"{line.removesuffix(_HOLE)}{number}\n" for line, number in lines)
 
 
 @lru_cache(maxsize=_REMEMBERED)
