@@ -75,6 +75,17 @@ def test_auto_takes_what_is_set_beside_it(tmp_path: Path) -> None:
     assert (chosen.idp_id, str(chosen.token_file), chosen.provider_urn) == ("mine", "/t", None)
 
 
+def test_auto_sends_no_token_of_another_provider_to_pod_identity(tmp_path: Path) -> None:
+    auto = "{provider: auto, idp_id: mine, token_file: /t}"
+    chosen = from_file(tmp_path, auto, POD).projects["prod"].credentials
+    assert chosen.model_dump(include={"provider", "idp_id"}) == {
+        "provider": "oidc",
+        "idp_id": "mine",
+    }
+    with pytest.raises(SettingsError, match="auto found nothing"):
+        from_file(tmp_path, "{provider: auto, token_file: /t}", POD)
+
+
 def test_auto_does_not_mix_keys(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="auto found nothing"):
         from_file(tmp_path, "{provider: auto, ak: mine}", KEYS)

@@ -96,6 +96,8 @@ def _chosen(given: Tree, environ: Mapping[str, str]) -> tuple[Tree, Mapping[str,
     if given.get("provider") != "auto":
         return given, _variables(given.get("provider"), given, environ)
     for provider, enough in _ENOUGH.items():
+        if provider == "pod_identity" and given.keys() & _POD_IDENTITY.keys() == {"token_file"}:
+            continue  # that token is one for `oidc`, and must not be sent to another address
         # Keys that are set are for this project alone, and never half of a pair.
         static = provider == "static" and not given.keys() & _STATIC.keys()
         table = _STATIC if static else _variables(provider, given, environ)
