@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .connection import StartError
@@ -22,7 +23,6 @@ from .metrics.rendering import SubJobs
 from .metrics.telemetry import Telemetry
 from .server import FIXED, guard, listening
 from .settings import Settings, SettingsError, require_project
-from .sources.directory import Directory
 from .sources.registration import Reason, Rejection
 from .systemd import NOBODY, ServiceManager
 from .tracker import Limits, Source, Tags, Tracker
@@ -34,6 +34,7 @@ from .web.scrapers import Scrapers
 from .web.state import Reload, State
 
 if TYPE_CHECKING:
+    from .sources.directory import Directory
     from .web.security.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -131,9 +132,7 @@ class Exporter:
             expected=self._scrapers.next_expected,
         )
         self._directory = (
-            Directory(settings.jobs_dir, projects=lambda: self._fleet.projects)
-            if settings.jobs_dir is not None
-            else None
+            self._watched(settings.jobs_dir) if settings.jobs_dir is not None else None
         )
         self._waiting: dict[JobKey, Registration] = {}
 
@@ -212,6 +211,11 @@ class Exporter:
             self._scraped.clear()
             await self._scraped.wait()
 
+    def _watched(self, directory: Path) -> "Directory":
+        from .sources.directory import Directory  # here: most have none
+
+        return Directory(directory, projects=lambda: self._fleet.projects)
+
     async def _last_look(self) -> None:
         """Take up the jobs registered a moment ago, and ask once for all that are not final."""
         if self._directory is not None:
@@ -222,13 +226,13 @@ class Exporter:
             for watch in self._fleet:
                 group.create_task(watch.poller.once())
 
-    async def _scan(self, directory: Directory) -> None:
+    async def _scan(self, directory: "Directory") -> None:
         """Take up what is registered in the directory, for ever."""
         while True:
             await self._look_into(directory)
             await asyncio.sleep(_SCAN_INTERVAL)
 
-    async def _look_into(self, directory: Directory) -> None:
+    async def _look_into(self, directory: "Directory") -> None:
         """Take up what is registered in the directory now."""
         found = await directory.scan()
         for key in found.gone:

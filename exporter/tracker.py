@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from .jobs.forecast import Forecast
 from .jobs.model import Job, JobKey, ListedJob, Observation, Registration
@@ -45,16 +45,14 @@ class Watcher(Protocol):
         """Ask for a job no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tags:
+class Tags(NamedTuple):
     """The keys of the DLI tags that hold a job's name and its deadline; None for no such tag."""
 
     name: str | None = None
     deadline: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How much may be watched at a time."""
 
     jobs: int

@@ -23,7 +23,7 @@ import json
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -32,7 +32,7 @@ from typing import Final, TypeAlias
 import exporter
 from exporter.dli.schema import parse_progress
 from exporter.jobs.history import Expectation, Run, expect
-from exporter.jobs.model import Counts, Job, JobKey, JobStatus, Observation, SubJob, SubJobStatus
+from exporter.jobs.model import Job, JobKey, JobStatus, Observation, SubJob, SubJobStatus
 from exporter.jobs.profile import Trace, achieved, profile
 from exporter.jobs.progress import known_work, subjob_ratio
 from exporter.jobs.store import fold
@@ -143,7 +143,7 @@ def changed(
             pace = drawn()
         time += (now - before) * slower * pace
         subjobs = tuple(_scaled(subjob, larger) for subjob in observation.subjobs)
-        copy.append((time, replace(observation, subjobs=subjobs)))
+        copy.append((time, observation._replace(subjobs=subjobs)))
     return tuple(copy)
 
 
@@ -153,11 +153,11 @@ def _members(observation: Observation) -> set[tuple[int, SubJobStatus]]:
 
 def _scaled(subjob: SubJob, factor: float) -> SubJob:
     tasks = {
-        field.name: max(round(figure * factor), 1)
-        for field in fields(Counts)
-        if not field.name.startswith("stages") and (figure := getattr(subjob.counts, field.name))
+        name: max(round(figure * factor), 1)
+        for name, figure in subjob.counts._asdict().items()
+        if figure and not name.startswith("stages")
     }
-    return replace(subjob, counts=replace(subjob.counts, **tasks))
+    return subjob._replace(counts=subjob.counts._replace(**tasks))
 
 
 def copies(recording: Recording, seed: object) -> tuple[Recording, ...]:

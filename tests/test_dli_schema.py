@@ -188,6 +188,13 @@ def test_bad_types_are_named_and_the_status_is_kept() -> None:
     )
 
 
+def test_there_is_one_zero() -> None:
+    """Two that are equal are printed alike, or what was printed before could not be kept."""
+    assert [str(progress_of(progress=zero).observation.progress) for zero in (0.0, -0.0, "-0")] == [
+        "0.0"
+    ] * 3
+
+
 def test_progress_over_one_stays_as_it_is_and_is_counted() -> None:
     answer = parse_progress(example("progress_over_one")[1])
     assert answer.observation.progress == 1.05

@@ -65,7 +65,7 @@ def test_a_run_told_again_is_one_run_and_keeps_its_profile() -> None:
     assert watched.profile is not None
     history.record("a", watched)
     history.record("a", run(1, 101.0))
-    assert history.runs("a") == (replace(watched, duration=101.0),)
+    assert history.runs("a") == (watched._replace(duration=101.0),)
 
 
 def test_a_run_that_took_no_time_is_left_out() -> None:

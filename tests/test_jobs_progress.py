@@ -243,7 +243,7 @@ def test_job_ratio(
 
 
 def test_nothing_of_a_subjob_listed_no_more_is_active() -> None:
-    left = replace(subjob(), counts=Counts(tasks=9, tasks_active=2, stages_active=1))
+    left = subjob()._replace(counts=Counts(tasks=9, tasks_active=2, stages_active=1))
     assert gone({0: left}).counts == Counts(tasks=9, tasks_active=0, stages_active=0)
 
 

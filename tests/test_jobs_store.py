@@ -1,6 +1,5 @@
 """Folding answers into jobs."""
 
-from dataclasses import replace
 from typing import Any
 
 from exporter.jobs.model import (
@@ -39,7 +38,7 @@ def after(*observations: Observation) -> Job:
 
 
 def with_counts(subjob: SubJob, status: SubJobStatus, **counts: int) -> SubJob:
-    return replace(subjob, status=status, counts=replace(subjob.counts, **counts))
+    return subjob._replace(status=status, counts=subjob.counts._replace(**counts))
 
 
 def test_the_store_keeps_the_newest_value_in_the_first_place() -> None:
@@ -62,7 +61,7 @@ def test_a_removed_job_is_not_there() -> None:
 
 
 def test_totals_keep_the_last_sight_of_a_subjob_that_left() -> None:
-    job = after(observed(RUNNING), observed(replace(RUNNING, id=1)))
+    job = after(observed(RUNNING), observed(RUNNING._replace(id=1)))
     assert job.counts.indices_completed == 8
     assert job.counts.tasks == 20
     assert job.counts.tasks_active == 2
@@ -106,12 +105,12 @@ def test_known_work_is_the_denominator_of_a_single_subjob() -> None:
 
 
 def test_one_subjob_more_than_known_is_expected_of_several() -> None:
-    job = after(observed(RUNNING, replace(RUNNING, id=1)))
+    job = after(observed(RUNNING, RUNNING._replace(id=1)))
     assert (job.indices, job.ratio) == (20, 8 / 30)
 
 
 def test_unreadable_fields_keep_their_last_good_value() -> None:
-    good = replace(observed(RUNNING), progress=0.4, subjob_id=0)
+    good = observed(RUNNING)._replace(progress=0.4, subjob_id=0)
     bad = Observation(
         status=JobStatus.RUNNING, malformed=frozenset({"progress", "sub_job_id", "sub_jobs"})
     )
@@ -122,7 +121,7 @@ def test_unreadable_fields_keep_their_last_good_value() -> None:
 
 
 def test_a_missing_figure_keeps_its_last_sight() -> None:
-    killed = replace(RUNNING, killed={KillReason.SPECULATION: 1})
+    killed = RUNNING._replace(killed={KillReason.SPECULATION: 1})
     bare = SubJob(id=0, status=SubJobStatus.RUNNING, counts=Counts(tasks_completed=5))
     seen = after(observed(killed), observed(bare)).listed[0].subjob
     assert seen == with_counts(killed, SubJobStatus.RUNNING, tasks_completed=5)

@@ -86,7 +86,7 @@ def test_any_value_of_a_label_is_kept(value: str, printed: str) -> None:
         key=JobKey(value, value),
         name=value,
         details=Details(queue_name=value),
-        listed=(replace(sighting(0), subjob=replace(sighting(0).subjob, name=value)),),
+        listed=(sighting(0)._replace(subjob=sighting(0).subjob._replace(name=value)),),
     )
     block = RENDERER.render(job)
     for label in ("name", "queue_name", "job_id", "project"):
@@ -98,7 +98,7 @@ def test_any_value_of_a_label_is_kept(value: str, printed: str) -> None:
 
 def test_an_unchanged_subjob_is_taken_over() -> None:
     before = RENDERER.render(JOB)
-    same = replace(sighting(0))
+    same = sighting(0)._replace()
     assert same is not JOB.listed[0]
     after = RENDERER.render(replace(JOB, listed=(same, sighting(1, 20), sighting(2))), before)
     assert after.subjobs[0] is before.subjobs[0]

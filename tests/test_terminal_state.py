@@ -69,11 +69,11 @@ def test_expected_figures_are_in_the_api() -> None:
 
 
 def test_speeds_of_what_runs_add_up() -> None:
-    ended = replace(SUBJOB, id=4, status=SubJobStatus.SUCCEEDED)
+    ended = SUBJOB._replace(id=4, status=SubJobStatus.SUCCEEDED)
     sightings = [
         Sighting(subjob=SUBJOB, first=100.0, first_done=0),
-        Sighting(subjob=replace(SUBJOB, id=5), first=120.0, first_done=3),
-        Sighting(subjob=replace(SUBJOB, id=6), first=130.0, first_done=6),
+        Sighting(subjob=SUBJOB._replace(id=5), first=120.0, first_done=3),
+        Sighting(subjob=SUBJOB._replace(id=6), first=130.0, first_done=6),
         Sighting(subjob=ended, first=100.0, first_done=0),
     ]
     state = read(replace(JOB, listed=tuple(sightings)))
@@ -132,7 +132,7 @@ def test_nothing_runs_in_a_job_that_has_ended() -> None:
 
 def test_text_of_others_is_harmless_from_here_on() -> None:
     evil = "\x1b[2J\u202e\n"
-    sighting = Sighting(subjob=replace(SUBJOB, name=evil), first=0.0, first_done=0)
+    sighting = Sighting(subjob=SUBJOB._replace(name=evil), first=0.0, first_done=0)
     hostile = replace(JOB, name=evil, details=Details(queue_name=evil), listed=(sighting,))
     state = read(hostile)
     for text in (state.name, state.queue_name, state.subjobs[0].name):

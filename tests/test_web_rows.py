@@ -120,7 +120,7 @@ def subjob(number: int, status: SubJobStatus = SubJobStatus.RUNNING, **changes: 
 
 def test_running_sub_jobs_have_bars_and_ended_ones_none() -> None:
     listed = (
-        replace(subjob(1), expected_end=NOW + 65),
+        subjob(1)._replace(expected_end=NOW + 65),
         subjob(2, SubJobStatus.SUCCEEDED),
         subjob(3, name="", counts=Counts()),
     )

@@ -185,7 +185,7 @@ def _number(value: object) -> float | None:
         return None
     if isinstance(value, int):
         return float(value) if abs(value) <= _LARGEST else None
-    return value if isfinite(value) else None
+    return value + 0.0 if isfinite(value) else None  # -0.0 becomes 0.0: they are equal
 
 
 def _integer(value: object) -> int | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from ..jobs.model import (
     Counts,
@@ -68,8 +68,7 @@ FIELDS: Final = (
 _Word = TypeVar("_Word", JobStatus, SubJobStatus)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the progress API said about one job.
 
     ``unreadable`` and ``out_of_range`` name, once each, the fields that could not be read and

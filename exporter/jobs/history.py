@@ -1,10 +1,8 @@
 """What finished runs of the same statement say about this one."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from statistics import median
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from .model import Job, JobStatus
 from .profile import Profile, achieved
@@ -18,8 +16,7 @@ _ALMOST: Final = 0.99
 """What a running job shows at most: a full bar means that it has ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(NamedTuple):
     """A finished run: its end (Unix seconds), its duration (seconds), and how it went.
 
     ``profile`` is None of a run that was not watched from its start.
@@ -31,8 +28,7 @@ class Run:
     profile: Profile | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Expectation(NamedTuple):
     """What to expect of a job; None is not known.
 
     ``duration`` is in seconds, ``end`` in Unix seconds and never in the past, ``ratio`` the
@@ -64,7 +60,7 @@ class History:
         known = {before.job_id: before for before in self._runs.get(fingerprint, ())}
         before = known.get(run.job_id)
         if before and run.profile is None:
-            run = replace(run, profile=before.profile)
+            run = run._replace(profile=before.profile)
         known[run.job_id] = run
         last = sorted(known.values(), key=lambda run: run.ended)[-RUNS:]
         self._runs[fingerprint] = tuple(last)
@@ -86,7 +82,7 @@ def expect(job: Job, runs: Sequence[Run], *, start: float | None, now: float) ->
     The best there is counts: how earlier runs went, else how long they took, else the speed
     of the work so far. ``duration`` is the median of the earlier runs.
     """
-    duration = median(run.duration for run in runs) if runs else None
+    duration = _median(run.duration for run in runs) if runs else None
     if job.status is None or job.status.terminal:
         return Expectation(duration=duration, ratio=_final_ratio(job, runs))
     if start is None:
@@ -98,6 +94,12 @@ def expect(job: Job, runs: Sequence[Run], *, start: float | None, now: float) ->
     whole = elapsed + remaining
     ratio = min(elapsed / whole, _ALMOST) if whole else 0.0
     return Expectation(duration=duration, end=now + remaining, ratio=ratio)
+
+
+def _median(values: Iterable[float]) -> float:
+    from statistics import median  # here: 0.2 MiB, and a job may never run again
+
+    return median(values)
 
 
 def _final_ratio(job: Job, runs: Sequence[Run]) -> float | None:
@@ -127,7 +129,7 @@ def _remaining(job: Job, runs: Sequence[Run], elapsed: float, duration: float) -
     if not profiles:
         return whole - elapsed
     done, clock = achieved(job), elapsed / whole
-    left = 1 - median(_passed(clock, *profile.bounds(done)) for profile in profiles)
+    left = 1 - _median(_passed(clock, *profile.bounds(done)) for profile in profiles)
     return left * (left * duration + elapsed)
 
 
@@ -137,7 +139,7 @@ def _whole(durations: Sequence[float], elapsed: float) -> float:
     One that is later than all others is expected to get as late again.
     """
     longer = [duration for duration in durations if duration > elapsed]
-    return median(longer) if longer else 2 * elapsed - max(durations)
+    return _median(longer) if longer else 2 * elapsed - max(durations)
 
 
 def _passed(clock: float, low: float, high: float) -> float:

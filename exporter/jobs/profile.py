@@ -2,10 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from .model import Job
 from .progress import subjob_ratio
@@ -25,8 +24,7 @@ def achieved(job: Job) -> float:
     return len(job.gone.subjobs) + sum(ratios)
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """What a run has achieved by when: pairs of Unix seconds and sub-jobs done, rising."""
 
     points: tuple[tuple[float, float], ...] = ()
@@ -55,8 +53,7 @@ def _thinned(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float]
     return (*kept, points[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A run's course: ``work`` is the sub-jobs done at its end.
 
     The nth byte of ``times`` is when the share n + 1 of CELLS of its work was done, in

@@ -2,35 +2,32 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Final
 
 from .model import Counts, Gone, Job, JobStatus, Observation, Sighting, SubJob, SubJobStatus
 
-_values: Final = attrgetter(*(field.name for field in fields(Counts)))
 _advancing: Final = attrgetter("tasks_completed", "indices_completed", "stages_completed")
 
 
 def add(counts: Iterable[Counts]) -> Counts:
     """Sum figure by figure; a figure that none of them has stays None."""
-    columns = zip(*map(_values, counts), strict=True)
-    return Counts(*(_sum(column) for column in columns))
+    return Counts(*map(_sum, zip(*counts, strict=True)))
 
 
 def _sum(column: tuple[int | None, ...]) -> int | None:
+    if None not in column:  # as a rule
+        return sum(column) if column else None  # type: ignore[arg-type]  # None is not in it
     given = [figure for figure in column if figure is not None]
     return sum(given) if given else None
 
 
 def filled(counts: Counts, earlier: Counts) -> Counts:
     """Return ``counts`` with the figures that it lacks taken from an ``earlier`` sight."""
-    given = _values(counts)
-    if None not in given:
+    if None not in counts:
         return counts
-    pairs = zip(given, _values(earlier), strict=True)
-    return Counts(*(old if new is None else new for new, old in pairs))
+    return Counts(*(old if new is None else new for new, old in zip(counts, earlier, strict=True)))
 
 
 def done(subjob: SubJob) -> int:
@@ -187,8 +184,7 @@ def _final_work(subjob: SubJob) -> int:
 
 def _at_rest(subjob: SubJob) -> Counts:
     counts = subjob.counts
-    return replace(
-        counts,
+    return counts._replace(
         tasks_active=None if counts.tasks_active is None else 0,
         stages_active=None if counts.stages_active is None else 0,
     )

@@ -1,8 +1,8 @@
 """How long a job that has ended is kept, and which ones go first when there are too many."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from .model import Job, JobKey
 
@@ -15,16 +15,14 @@ class State(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(NamedTuple):
     """Seconds from a job's end: how long it stays, and how long at most for want of scrapes."""
 
     finished: float
     unscraped: float
 
 
-@dataclass(frozen=True, slots=True)
-class Leaving:
+class Leaving(NamedTuple):
     """A job to let go, ``unscraped`` if somebody has not seen its end."""
 
     key: JobKey

@@ -116,7 +116,7 @@ def _completed(subjob: SubJob, earlier: SubJob | None) -> SubJob:
         "completed": earlier.completed if subjob.completed is None else subjob.completed,
     }
     same = all(getattr(subjob, name) is value for name, value in whole.items())
-    return subjob if same else replace(subjob, **whole)  # to copy costs more than to look
+    return subjob if same else subjob._replace(**whole)  # to copy costs more than to look
 
 
 def _gone(job: Job, listed: tuple[Sighting, ...]) -> Gone:

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..jobs.model import Job, JobKey
 from .catalogue import JOBS, Row
 from .compression import (
-    BEST,
     EMPTY,
     STEP,
+    ZLIB,
     Library,
     Piece,
     Stitched,
+    best,
     compress,
     finished,
     member,
@@ -32,7 +34,10 @@ larger they are, the more has to be compressed again for one job that has change
 
 
 _SMALL: Final = STEP
-"""Bytes of text that are compressed at each scrape, in one step: 10 jobs of 4 sub-jobs."""
+"""Bytes of text that are compressed at each scrape, in one step: 10 jobs of 4 sub-jobs.
+
+By zlib, in less than a millisecond: who is so small has no need of another library.
+"""
 
 
 class Exposition:
@@ -49,7 +54,7 @@ class Exposition:
         *,
         subjobs: SubJobs = SubJobs.ALL,
         subjobs_per_job: int = 200,
-        library: Library = BEST,
+        library: Library | None = None,
         ripe: Callable[[], None] = lambda: None,
     ) -> None:
         self._renderer = Renderer(families, subjobs, subjobs_per_job)
@@ -129,8 +134,7 @@ class Exposition:
                 return
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What was exposed at one moment, in both encodings; ``size`` is that of the text.
 
     It refers to the text that the exposition keeps, so it holds what has changed since only.
@@ -148,11 +152,10 @@ class Snapshot:
 
     def gzip(self) -> Generator[None, None, tuple[bytes, ...]]:
         """Return one gzip member in parts; what is missing is done in steps, as `compress`."""
-        library = self.press.codec
         if self.size <= _SMALL:
-            return member(library, EMPTY, b"".join(self.plain()))
+            return member(self.press.small, EMPTY, b"".join(self.plain()))
         whole = yield from self.press.whole(self.revision, self.frames)
-        return member(library, whole, self.tail)
+        return member(self.press.library, whole, self.tail)
 
 
 @dataclass(slots=True, eq=False)
@@ -226,13 +229,22 @@ class _Press:
     """Makes text and gzip of frames: each family's header, then its lines of every job."""
 
     def __init__(
-        self, library: Library, headers: tuple[bytes, ...], places: tuple[Place, ...]
+        self, library: Library | None, headers: tuple[bytes, ...], places: tuple[Place, ...]
     ) -> None:
-        self.codec = library
+        self._given = library
+        self.small: Final = library or ZLIB
         self.headers = headers
         self._places = places
-        self._headers = [finished(compress(library, header)) for header in headers]
         self._kept = (0, EMPTY)
+
+    @cached_property
+    def library(self) -> Library:
+        """The library given, else the best one, and not imported before it is needed."""
+        return self._given or best()
+
+    @cached_property
+    def _headers(self) -> list[Piece]:
+        return [finished(compress(self.library, header)) for header in self.headers]
 
     def texts(self, frames: Iterable[_Frame]) -> Iterator[bytes]:
         """Yield the text."""
@@ -246,7 +258,7 @@ class _Press:
         kept, whole = self._kept
         if kept != revision:
             yield from self.complete(frames)
-            whole = yield from paced(stitch(self.codec, self._pieces(frames)))
+            whole = yield from paced(stitch(self.library, self._pieces(frames)))
             self._kept = revision, whole
         return whole
 
@@ -259,7 +271,7 @@ class _Press:
             for family, place in enumerate(self._places):
                 if frame.pieces[family] is None:
                     text = b"".join(place.of(frame.blocks))
-                    frame.pieces[family] = yield from compress(self.codec, text)
+                    frame.pieces[family] = yield from compress(self.library, text)
 
     def _pieces(self, frames: Iterable[_Frame]) -> Iterator[Piece]:
         for family, header in enumerate(self._headers):

@@ -92,8 +92,5 @@ def _project_names(file: sources.Tree) -> list[str]:
 
 
 def _settings(tree: sources.Tree) -> Settings:
-    """Validate *tree*. To BaseSettings a name with ``_`` in front is an order, not a setting."""
-    if any(name.startswith("_") for name in tree):
-        raise SettingsError(["settings: unknown setting; no name begins with _"])
     values: dict[str, Any] = tree
     return Settings(**values)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import reduce
 from typing import Any, Final, get_args, get_origin
 
@@ -167,6 +166,8 @@ def _got(mistake: ErrorDetails, path: Path) -> str:
 
 def _unknown(path: Path, section: type[BaseModel]) -> tuple[Path, str]:
     """Say which setting was meant; a name that may be a secret is left out of the path."""
+    from difflib import get_close_matches  # here: only mistakes need it
+
     name, allowed = str(path[-1]), sorted(section.model_fields)
     if close := get_close_matches(name.lower(), allowed, n=1):
         return path, f"unknown setting; did you mean {close[0]}?"

@@ -3,7 +3,6 @@
 import random
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 from exporter.jobs.model import (
@@ -65,9 +64,8 @@ def _subjob(each: int, number: int, turn: int) -> SubJob:
     if each < SUBJOBS - 1:
         return ended
     done = min(chance.randrange(100) + 3 * turn, tasks)
-    return replace(
-        ended,
+    return ended._replace(
         status=SubJobStatus.RUNNING,
-        counts=replace(counts, tasks_completed=done, indices_completed=done),
+        counts=counts._replace(tasks_completed=done, indices_completed=done),
         completed=None,
     )
