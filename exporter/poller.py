@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Final
 
 from .dli.client import DliClient
@@ -65,6 +64,8 @@ class Poller:
         self._denials: dict[JobKey, int] = {}
         self._words: set[str] = set()
         self._woken = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._beat = monotonic()
         self._polls = 0
 
@@ -99,14 +100,15 @@ class Poller:
     async def run(self) -> None:
         """Poll for ever."""
         async with asyncio.TaskGroup() as polls:
-            while True:
-                self._woken.clear()
-                self._beat = self._monotonic()
-                wait = self._next(polls)
-                with suppress(TimeoutError):
-                    # Not wait_for: Python 3.11's loses a cancellation that comes with the event.
-                    async with asyncio.timeout(wait):
-                        await self._woken.wait()
+            self._group = polls
+            try:
+                while True:
+                    self._advance()
+                    await self._woken.wait()
+                    self._woken.clear()
+            finally:
+                self._group = None
+                self._set_alarm(None)
 
     async def once(self) -> None:
         """Ask once for every job that has not told all of its end."""
@@ -124,6 +126,30 @@ class Poller:
     def _has_told_all(self, key: JobKey) -> bool:
         job = self._tracker.get(key)
         return job is not None and job.ended is not None and self._tracker.settled(key)
+
+    def _advance(self) -> None:
+        """Begin to ask the next job, if one is due, and let the loop do so when another is.
+
+        Whoever changes what is due next calls it: to wake the loop each time costs 10 us a poll.
+        """
+        if self._group is None:  # not running: each job is asked once, and that is all
+            return
+        self._beat = self._monotonic()
+        wait = self._next(self._group)
+        self._set_alarm(asyncio.get_running_loop().time() + wait)
+
+    def _set_alarm(self, when: float | None) -> None:
+        """Wake the loop at ``when`` (of its clock) at the latest; too early does no harm."""
+        if self._alarm is not None:
+            if when is not None and self._alarm.when() <= when:
+                return
+            self._alarm.cancel()
+        loop = asyncio.get_running_loop()
+        self._alarm = None if when is None else loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._woken.set()
 
     def _next(self, polls: asyncio.TaskGroup) -> float:
         """Begin to ask the next job, if one is due; return how long to wait for another.
@@ -154,10 +180,10 @@ class Poller:
             self._polls += 1
             if self._boarding == key:
                 self._boarding = None
-            self._woken.set()
         if self._schedule.over(key):
             self._tracker.settle(key)
             self._troubles.forget(key)
+        self._advance()
 
     async def _ask(self, key: JobKey) -> None:
         left = self._monotonic()
@@ -166,7 +192,7 @@ class Poller:
             nonlocal left
             left = self._monotonic()
             self._boarding = None
-            self._woken.set()
+            self._advance()
 
         try:
             answer = await self._client.progress(key.job_id, departed)

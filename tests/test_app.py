@@ -15,17 +15,21 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.app import Orders, once, serve
+from exporter.app import Exporter, Orders, once, serve
 from exporter.connection import StartError
+from exporter.metrics.compression import STEP
 from exporter.settings import Settings
 from exporter.simulator import Endpoint, Fault, Project, Scene, Simulator, demo_project
 from exporter.simulator import serve as simulate
+from exporter.web.negotiation import Format
 
 ONE: Final = demo_project(1, "one")
 TWO: Final = demo_project(1, "two")
 
 
-def settings(address: str, *projects: Project, jobs: tuple[str, ...] = (), **more: Any) -> Settings:
+def settings(
+    address: str, *projects: Project, jobs: tuple[str, ...] = (), rate: float = 5, **more: Any
+) -> Settings:
     """Write the settings of an exporter that watches these jobs in each project."""
     given = {
         "projects": {
@@ -34,6 +38,7 @@ def settings(address: str, *projects: Project, jobs: tuple[str, ...] = (), **mor
                 "project_id": project.id,
                 "credentials": {"provider": "static", "ak": project.ak, "sk": project.sk},
                 "jobs": list(jobs),
+                "requests_per_second": rate,
             }
             for project in projects
         },
@@ -129,6 +134,24 @@ async def test_once_asks_for_every_job_and_gives_the_exposition() -> None:
         line = f'dli_job_status{{job_id="{job_id}",project="one",status="RUNNING"}} 1.0\n'
         assert line in text
     assert simulator.requested(Endpoint.PROGRESS) == len(jobs)
+
+
+async def test_what_has_changed_is_compressed_before_anybody_scrapes() -> None:
+    listed = tuple(f"job-{number}" for number in range(3_000))
+    nobody = "http://127.0.0.1:1"  # so that the jobs change once, as they are listed
+    given = settings(nobody, ONE, jobs=listed, limits={"jobs": 3_000})
+    orders = Orders()
+    exporter = Exporter(given, lambda: given)
+    task = asyncio.create_task(exporter.run(orders, lambda port: None))
+    for _ in range(1_000):  # many more turns than it takes
+        await asyncio.sleep(0)
+    now = exporter.exposition(Format.OPENMETRICS)
+    orders.quit.set()
+    orders.stop.set()
+    await task
+    await exporter.close()
+    assert now.size > 2 * STEP
+    assert next(now.gzip(), "nothing is left") == "nothing is left"
 
 
 async def test_every_page_shows_a_job_that_was_asked_for() -> None:

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from exporter.dli import errors, signing, transport
+from exporter.dli import calls, errors, signing, transport
 from exporter.dli.calls import Call
 from exporter.dli.client import (
     ENDPOINTS,
@@ -665,6 +665,20 @@ async def test_no_secret_that_is_echoed_gets_into_an_error(
     assert error.__cause__ is None
 
 
+def test_neither_a_request_nor_a_reply_shows_what_it_carries() -> None:
+    secret = {"X-Auth-Token": "canary"}
+    shown = repr(calls.Request("/x", "http://h/x", headers=secret, body=b"canary"))
+    assert shown + repr(transport.Reply(201, secret, b"canary")) == (
+        "Request(GET http://h/x)Reply(201)"
+    )
+
+
+def test_a_secret_is_found_in_each_form_that_it_may_have() -> None:
+    secret = 'sixteen-or-more"\\'
+    reply = transport.Reply(200, {}, f"{secret} {json.dumps(secret)} other".encode())
+    assert calls.without_secrets(reply, (secret,)).body == b'... "..." other'
+
+
 async def test_a_foreign_exception_is_not_chained(client: Client, wire: Wire) -> None:
     wire.answers = [b"nonsense\r\n\r\n"]
     error = await client.fails()
@@ -853,6 +867,8 @@ async def test_a_skewed_clock_is_told_from_the_date_header(
 
 class Renewing:
     """A provider that yields the next credential when one is refused."""
+
+    present = None
 
     def __init__(self, *credentials: Credential) -> None:
         self.credentials = list(credentials)

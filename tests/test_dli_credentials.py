@@ -66,6 +66,7 @@ async def test_a_static_credential_is_what_it_is_and_stays_so() -> None:
     provider: Provider = Static(AccessKey("ak", "sk", expires_at=5.0))
     provider.reject(await provider.credential())
     assert await provider.credential() == AccessKey("ak", "sk", expires_at=5.0)
+    assert provider.present == AccessKey("ak", "sk", expires_at=5.0)
     assert provider.expires_at == 5.0
 
 
@@ -197,6 +198,16 @@ async def test_without_any_credential_it_says_why_and_recovers(tmp_path: Path) -
     write(tmp_path, token="t")
     assert await watched.later() == Token("t")
     assert watched.provider.expires_at is None
+
+
+async def test_nobody_waits_for_a_credential_that_was_read_a_moment_ago() -> None:
+    watched = Watched(lambda: Token("one"))
+    assert watched.provider.present is None
+    assert await watched.provider.credential() == watched.provider.present == Token("one")
+    watched.clock.now += 5
+    assert watched.provider.present is None
+    watched.provider.reject(await watched.provider.credential())
+    assert watched.provider.present is None
 
 
 async def test_a_refused_credential_is_looked_at_again_at_once(tmp_path: Path) -> None:

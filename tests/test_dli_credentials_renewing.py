@@ -93,6 +93,27 @@ async def test_it_is_a_provider_and_tells_the_end() -> None:
     assert provider.expires_at == NOW + HOUR
 
 
+async def test_one_is_present_while_it_lives_and_is_not_due() -> None:
+    source = Source()
+    provider = source.provider
+    assert provider.present is None
+    await source.ak()
+    assert await provider.credential() == provider.present
+    source.clock.pass_(HOUR - 300)
+    assert provider.present is None
+    await source.ak()  # which begins to renew it
+    assert provider.present is None
+    await source.settled(2)
+    await source.ak()
+    assert provider.present == AccessKey("ak2", "sk2", "st", source.clock.wall + HOUR)
+    provider.reject(provider.present)
+    assert provider.present is None
+    source.error = ConnectionFailed("no")
+    source.clock.pass_(2 * HOUR)
+    await refused(source)
+    assert provider.present is None
+
+
 async def test_many_calls_in_a_life_ask_once() -> None:
     source = Source()
     for _ in range(100):

@@ -159,6 +159,8 @@ def test_permanent_keys_have_no_expiry() -> None:
     own.expires("prod", None)
     own.expires("prod", None)
     assert values(own, "dli_exporter_credentials_expiry_timestamp_seconds") == {}
+    own.expires("prod", 500.0)
+    assert values(own, "dli_exporter_credentials_expiry_timestamp_seconds") == {("prod",): 500}
 
 
 def test_misread_fields_are_counted() -> None:

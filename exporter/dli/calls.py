@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeVar
 
 import aiohttp
 
@@ -27,8 +28,7 @@ _SHORTEST_ECHO: Final = 4
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One HTTP exchange, for the exporter's own metrics.
 
     ``endpoint`` is a template, one of a small set; ``skew`` this machine's clock minus the
@@ -41,16 +41,19 @@ class Call:
     skew: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """What goes out; ``endpoint`` is the template of ``url``'s path."""
 
     endpoint: str
     url: str
     method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
+    body: bytes | None = None
     largest: int = LARGEST_BODY
+
+    def __repr__(self) -> str:
+        """Leave out what may be secret: headers and body."""
+        return f"Request({self.method} {self.url})"
 
 
 def require_good(reply: Reply, now: float, skew: float | None = None) -> None:
@@ -87,7 +90,7 @@ class Caller:
         request: Request,
         read: Callable[[Reply], _T],
         *,
-        secrets: Sequence[str] = (),
+        secrets: tuple[str, ...] = (),
         judge: Callable[[Reply, float, float | None], None] = require_good,
         settled: Callable[[DliError | None], None] = lambda error: None,
     ) -> _T:
@@ -130,7 +133,7 @@ def json_body(reply: Reply) -> bytes:
     return reply.body
 
 
-def without_secrets(reply: Reply, secrets: Sequence[str]) -> Reply:
+def without_secrets(reply: Reply, secrets: tuple[str, ...]) -> Reply:
     """Blot out what an answer may echo of the request.
 
     Of a good answer only what cannot be found inside of words: nobody repeats it in an error.
@@ -140,13 +143,14 @@ def without_secrets(reply: Reply, secrets: Sequence[str]) -> Reply:
     for written in _written(secrets):
         if len(written) >= shortest:
             body = body.replace(written, b"...")
-    return reply if body == reply.body else replace(reply, body=body)
+    return reply if body == reply.body else reply._replace(body=body)
 
 
-def _written(secrets: Sequence[str]) -> Iterator[bytes]:
-    for secret in secrets:
-        yield secret.encode()
-        yield json.dumps(secret)[1:-1].encode()
+@lru_cache(maxsize=4)  # as a rule all calls carry the same
+def _written(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Return secrets as they may stand in an answer, each form once: plain, and in JSON."""
+    forms = (form for secret in secrets for form in (secret, json.dumps(secret)[1:-1]))
+    return tuple(dict.fromkeys(form.encode() for form in forms))
 
 
 def _skew(reply: Reply, now: float) -> float | None:

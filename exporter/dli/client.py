@@ -4,9 +4,8 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import aiohttp
 
@@ -50,8 +49,7 @@ _PROJECT_ID: Final = "{project_id}"
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(NamedTuple):
     """A GET for ``path`` at ``origin``; ``endpoint`` is the path's template."""
 
     endpoint: str

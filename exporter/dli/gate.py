@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from .credentials import Provider
 from .errors import (
@@ -59,16 +59,14 @@ class Keys:
         return guard
 
 
-@dataclass(frozen=True, slots=True)
-class Suspension:
+class Suspension(NamedTuple):
     """Why calls fail without being made, and when (monotonic seconds) one may go out again."""
 
     error: DliError
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
+class Departure(NamedTuple):
     """What a call goes out with; breakers belong to a credential, so they travel with it."""
 
     credential: Credential
@@ -191,8 +189,8 @@ class Gate:
 
     async def _present(self) -> Credential:
         """Get the credential; with a new one the service has a clean slate."""
-        credential = await self._ask_provider()
-        if credential != self._credential:
+        credential = self._provider.present or await self._ask_provider()
+        if credential is not self._credential and credential != self._credential:
             self._credential = credential
             self._key, self._service = self._keys.guard(credential), _service()
         return credential

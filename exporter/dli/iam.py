@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from .calls import Caller, Request
@@ -51,7 +51,7 @@ class Iam:
         *,
         query: str = "",
         headers: Mapping[str, str] | None = None,
-        secrets: Sequence[str],
+        secrets: tuple[str, ...],
     ) -> _T:
         """Post JSON, of which ``secrets`` are never repeated, and ``read`` the answer."""
         while pause := self._bucket.take(self._monotonic()):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -14,6 +15,8 @@ EMPTY_PAYLOAD_HASH: Final = hashlib.sha256(b"").hexdigest()
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 
 _WORD: Final = re.compile(r"[!-~]+")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~/-]*")
+"""A path that is encoded already, because nothing in it has to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,12 @@ Credential = AccessKey | Token
 
 def sdk_date(now: float) -> str:
     """Give the moment ``now`` (Unix seconds) as ``X-Sdk-Date`` wants it: UTC, whole seconds."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return _sdk_date(int(now))
+
+
+@lru_cache(maxsize=1)  # many calls go out in a second
+def _sdk_date(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def request_target(path: str, query: Sequence[tuple[str, str]] = ()) -> str:
@@ -104,7 +112,7 @@ def signature(sk: str, date: str, canonical: str) -> str:
     """Sign a canonical request with the secret key; ``date`` is the value of ``X-Sdk-Date``."""
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     text = f"{ALGORITHM}\n{date}\n{digest}"
-    return hmac.new(sk.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(sk.encode(), text.encode(), "sha256").hex()
 
 
 def sign(
@@ -146,7 +154,7 @@ def _require_word(what: str, text: str) -> None:
 
 
 def _encode_path(path: str) -> str:
-    return quote(unquote(path), safe="/")
+    return path if _PLAIN.fullmatch(path) else quote(unquote(path), safe="/")
 
 
 def _encode_query(query: Sequence[tuple[str, str]]) -> str:

@@ -5,8 +5,8 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
 
 import aiohttp
 import yarl
@@ -56,13 +56,16 @@ MEANINGS: Final[tuple[tuple[type[Exception], type[DliError], str], ...]] = (
 """What the exceptions of aiohttp and of the standard library mean."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An HTTP answer, whole; of an error page only the beginning."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)  # IAM answers with a token in one
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Leave out what may be secret: IAM answers with a token in a header."""
+        return f"Reply({self.status})"
 
 
 def session(*, ca_file: str | None = None) -> aiohttp.ClientSession:
@@ -108,15 +111,24 @@ async def fetch(
     come back as they are.
     """
     target = yarl.URL(url, encoded=True)  # or yarl would rewrite escapes that are signed
-    limits = aiohttp.ClientTimeout(total=within, sock_connect=min(CONNECT_TIMEOUT, within))
     try:
         async with session.request(
-            method, target, headers=headers, data=body, allow_redirects=False, timeout=limits
+            method,
+            target,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            timeout=_limits(within),
         ) as response:
             return Reply(response.status, response.headers, await _read(response, largest))
     except (aiohttp.ClientError, OSError) as error:
         # Not chained: aiohttp's exceptions carry the request's headers, credential included.
         raise translate(error, target.host or url) from None
+
+
+@lru_cache(maxsize=4)  # as a rule all calls have the same
+def _limits(within: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=within, sock_connect=min(CONNECT_TIMEOUT, within))
 
 
 def translate(error: Exception, host: str) -> DliError:
@@ -145,11 +157,11 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
     limit = largest if good else min(largest, _LARGEST_ERROR)
     if good and (response.content_length or 0) > limit:
         raise PayloadTooLarge(f"an answer of {response.content_length} bytes")
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            if good:
-                raise PayloadTooLarge(f"an answer of more than {limit} bytes")
-            break
-    return bytes(body[:limit])
+    chunks = [await response.content.readany()]  # as a rule that is all
+    size = len(chunks[0])
+    while size <= limit and not response.content.at_eof():
+        chunks.append(await response.content.readany())
+        size += len(chunks[-1])
+    if good and size > limit:
+        raise PayloadTooLarge(f"an answer of more than {limit} bytes")
+    return b"".join(chunks)[:limit]

@@ -17,6 +17,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
@@ -118,7 +119,7 @@ class Telemetry:
         self._reload_success = _gauge(CONFIG_RELOAD_SUCCESS)
         self._unreadable = _counter(PARSE_ERRORS)
         self._out_of_range = _counter(OUT_OF_RANGE)
-        self._exposed, self._shown = _gauge(SERIES), 0
+        self._exposed = _gauge(SERIES)
         self._scrape_bytes = _gauge(SCRAPE_BYTES)
         self._expiry = _gauge(CREDENTIALS_EXPIRY)
         self._refresh_errors = _counter(CREDENTIALS_REFRESH_ERRORS)
@@ -132,79 +133,79 @@ class Telemetry:
             *(self._reload_successful, self._reload_success, self._unreadable),
             *(self._out_of_range, self._exposed, self._scrape_bytes, self._expiry),
             *(self._refresh_errors, self._skew, self._shard_ordinal, self._total_shards),
-            _Kept(PlatformCollector(registry=None)),
+            _Constant(PlatformCollector(registry=None)),
             _Current(ProcessCollector(registry=None)),
         )
 
     def build(self, *, version: str, revision: str, python_version: str) -> None:
         """Tell which program runs."""
-        self._build().labels(version, revision, python_version).set(1)
+        self._build.tell(1, version, revision, python_version)
 
     def sharded(self, ordinal: int, total: int) -> None:
         """Tell which replica this is (from 0) of how many that share the projects."""
-        self._shard_ordinal().set(ordinal)
-        self._total_shards().set(total)
+        self._shard_ordinal.tell(ordinal)
+        self._total_shards.tell(total)
 
     def expect(self, project: str, *, endpoints: Iterable[str], reasons: Iterable[str]) -> None:
         """Show every counter of a project from the start, so that rates miss no first event."""
         reasons = tuple(reasons)
         self._jobs.projects.add(project)
-        self._refresh_errors().labels(project)
-        self._retired().labels(project)
-        self._retired_unscraped().labels(project)
+        self._refresh_errors(project)
+        self._retired(project)
+        self._retired_unscraped(project)
         for why in DropReason:
-            self._dropped().labels(project, why)
+            self._dropped(project, why)
         for endpoint in endpoints:
-            self._requests().labels(project, endpoint)
-            self._seconds().labels(project, endpoint)
+            self._requests(project, endpoint)
+            self._seconds(project, endpoint)
             for reason in reasons:
-                self._errors().labels(project, endpoint, reason)
+                self._errors(project, endpoint, reason)
 
     def forget(self, project: str) -> None:
         """Tell nothing more of how a project is, which is gone; its counters stay."""
         self._jobs.projects.discard(project)
         state = (self._up, self._limit, self._success, self._truncated, self._expiry, self._skew)
         for gauge in state:
-            gauge().remove_by_labels({"project": project})
+            gauge.forget(project)
 
     def called(self, project: str, endpoint: str, seconds: float, reason: str | None) -> None:
         """Count a request to the API that took ``seconds``; ``reason`` if it failed."""
-        self._requests().labels(project, endpoint).inc()
-        self._seconds().labels(project, endpoint).observe(seconds)
+        self._requests(project, endpoint).inc()
+        self._seconds(project, endpoint).observe(seconds)
         if reason is not None:
-            self._errors().labels(project, endpoint, reason).inc()
+            self._errors(project, endpoint, reason).inc()
 
     def up(self, project: str, up: bool) -> None:
         """Tell whether the API answers and authorises a project's calls."""
-        self._up().labels(project).set(up)
+        self._up.tell(up, project)
 
     def succeeded(self, project: str, now: float) -> None:
         """Tell when (Unix seconds) the API last gave a good answer."""
-        self._success().labels(project).set(now)
+        self._success.tell(now, project)
 
     def limited(self, project: str, requests_per_second: float) -> None:
         """Tell the present limit of a project's calls."""
-        self._limit().labels(project).set(requests_per_second)
+        self._limit.tell(requests_per_second, project)
 
     def skewed(self, project: str, seconds: float) -> None:
         """Tell by how many seconds the exporter's clock is ahead of the API's."""
-        self._skew().labels(project).set(seconds)
+        self._skew.tell(seconds, project)
 
     def expires(self, project: str, when: float | None) -> None:
         """Tell when (Unix seconds) the credential in use ends; None for permanent keys."""
         if when is None:
-            self._expiry().remove_by_labels({"project": project})
+            self._expiry.forget(project)
         else:
-            self._expiry().labels(project).set(when)
+            self._expiry.tell(when, project)
 
     def refresh_failed(self, project: str) -> None:
         """Count a failed attempt to obtain a credential."""
-        self._refresh_errors().labels(project).inc()
+        self._refresh_errors(project).inc()
 
     def queue(self, project: str, queue_name: str, job_type: str) -> None:
         """Show the ends of a queue's jobs from its first job on, so that rates miss none."""
         for status in _ENDS:
-            self._ended().labels(project, queue_name, job_type, status)
+            self._ended(project, queue_name, job_type, status)
 
     def ended(
         self,
@@ -217,44 +218,44 @@ class Telemetry:
     ) -> None:
         """Count the end of a job; ``duration`` is seconds, None if the API does not tell it."""
         self.queue(project, queue_name, job_type)
-        self._ended().labels(project, queue_name, job_type, status).inc()
+        self._ended(project, queue_name, job_type, status).inc()
         if duration is not None:
-            self._durations().labels(project, queue_name, job_type, status).observe(duration)
+            self._durations(project, queue_name, job_type, status).observe(duration)
 
     def retired(self, project: str, *, unscraped: bool) -> None:
         """Count an ended job that left, ``unscraped`` if some scraper missed its end."""
-        self._retired().labels(project).inc()
+        self._retired(project).inc()
         if unscraped:
-            self._retired_unscraped().labels(project).inc()
+            self._retired_unscraped(project).inc()
 
     def dropped(self, project: str, reason: DropReason) -> None:
         """Count a job that is not exposed, or no longer."""
-        self._dropped().labels(project, reason).inc()
+        self._dropped(project, reason).inc()
 
     def truncated(self, project: str, truncated: bool) -> None:
         """Tell whether the list of jobs is longer than can be read."""
-        self._truncated().labels(project).set(truncated)
+        self._truncated.tell(truncated, project)
 
     def rejected(self, reason: str) -> None:
         """Count a registration that was not accepted."""
-        self._rejected().labels(reason).inc()
+        self._rejected(reason).inc()
 
     def reloaded(self, successful: bool, now: float) -> None:
         """Tell whether the settings could be read at ``now`` (Unix seconds)."""
-        self._reload_successful().set(successful)
+        self._reload_successful.tell(successful)
         if successful:
-            self._reload_success().set(now)
+            self._reload_success.tell(now)
 
     def misread(self, *, unreadable: Iterable[str], out_of_range: Iterable[str]) -> None:
         """Count the fields of an answer that could not be read or cannot be."""
         for field in unreadable:
-            self._unreadable().labels(field).inc()
+            self._unreadable(field).inc()
         for field in out_of_range:
-            self._out_of_range().labels(field).inc()
+            self._out_of_range(field).inc()
 
     def scraped(self, encoding: str, size: int) -> None:
         """Tell the size in bytes of an answer to a scrape."""
-        self._scrape_bytes().labels(encoding).set(size)
+        self._scrape_bytes.tell(size, encoding)
 
     def text(self) -> bytes:
         """Return the metrics in text format 0.0.4."""
@@ -265,9 +266,7 @@ class Telemetry:
         return self._print(_openmetrics) + _END
 
     def _print(self, printer: "_Printer") -> bytes:
-        if self._shown != (series := self._series()):
-            self._shown = series
-            self._exposed().set(series)
+        self._exposed.tell(self._series())
         return b"".join(each.print(printer) for each in self._printed)
 
 
@@ -298,25 +297,59 @@ class _Current:
         return printer(self._registry)
 
 
-_Kind = TypeVar("_Kind", bound=Collector)
+class _Constant(_Current):
+    """A collector whose text is kept."""
 
-
-class _Kept(_Current, Generic[_Kind]):
-    """A metric whose text is kept; call this to get the metric and to change it."""
-
-    def __init__(self, metric: _Kind) -> None:
-        super().__init__(metric)
-        self._metric = metric
+    def __init__(self, collector: Collector) -> None:
+        super().__init__(collector)
         self._texts: dict[_Printer, bytes] = {}
-
-    def __call__(self) -> _Kind:
-        self._texts.clear()
-        return self._metric
 
     def print(self, printer: _Printer) -> bytes:
         if (text := self._texts.get(printer)) is None:
             text = self._texts[printer] = super().print(printer)
         return text
+
+
+_Kind = TypeVar("_Kind", bound=MetricWrapperBase)
+
+
+class _Kept(_Constant, Generic[_Kind]):
+    """A metric whose text is kept; call this with values of its labels to change what they name.
+
+    What they name is kept as well: prometheus_client takes five times as long to find it.
+    """
+
+    def __init__(self, metric: _Kind) -> None:
+        super().__init__(metric)
+        self._metric = metric
+        self._named: dict[tuple[str, ...], _Kind] = {}
+
+    def __call__(self, *values: str) -> _Kind:
+        self._texts.clear()
+        if (named := self._named.get(values)) is None:
+            named = self._named[values] = self._metric.labels(*values) if values else self._metric
+        return named
+
+
+class _Told(_Kept[Gauge]):
+    """A gauge that is told what may not have changed: as a rule it has not."""
+
+    def __init__(self, metric: Gauge) -> None:
+        super().__init__(metric)
+        self._told: dict[tuple[str, ...], float] = {}
+
+    def tell(self, value: float, *values: str) -> None:
+        """Show a value with these values of the labels."""
+        if self._told.get(values) != value:
+            self._told[values] = value
+            self(*values).set(value)
+
+    def forget(self, *values: str) -> None:
+        """Show nothing more with these values of the labels."""
+        if self._told.pop(values, None) is not None:
+            self._texts.clear()
+            del self._named[values]
+            self._metric.remove(*values)
 
 
 class _Jobs(Collector):
@@ -393,8 +426,8 @@ def _family(family: Family, rows: Iterable[tuple[tuple[str, ...], float]]) -> Me
     return metric
 
 
-def _gauge(family: Family) -> _Kept[Gauge]:
-    return _Kept(Gauge(family.name, family.help, family.labels, registry=None))
+def _gauge(family: Family) -> _Told:
+    return _Told(Gauge(family.name, family.help, family.labels, registry=None))
 
 
 def _counter(family: Family) -> _Kept[Counter]:

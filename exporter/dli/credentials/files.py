@@ -48,10 +48,15 @@ class FileProvider:
         self._error = CredentialsUnavailable("the credential files were not read yet")
         self._fresh_until: float | None = None
 
+    @property
+    def present(self) -> Credential | None:
+        """What the files said last, unless it is time for another look."""
+        return self._credential if self._fresh else None
+
     async def credential(self) -> Credential:
         """Give what the files said last, after another look if it is time for one."""
         async with self._reading:
-            if self._fresh_until is None or self._monotonic() >= self._fresh_until:
+            if not self._fresh:
                 await self._look()
         if self._credential is None:
             raise copy(self._error)
@@ -69,6 +74,10 @@ class FileProvider:
 
     async def close(self) -> None:
         """Do nothing: nothing is under way."""
+
+    @property
+    def _fresh(self) -> bool:
+        return self._fresh_until is not None and self._monotonic() < self._fresh_until
 
     async def _look(self) -> None:
         try:

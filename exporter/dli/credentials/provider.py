@@ -8,6 +8,10 @@ from ..signing import Credential
 class Provider(Protocol):
     """A source of credentials for one project."""
 
+    @property
+    def present(self) -> Credential | None:
+        """The credential to call with, as long as nobody has to wait for it; else None."""
+
     async def credential(self) -> Credential:
         """Give the credential to call with now, renewed if need be.
 

@@ -56,6 +56,12 @@ class Renewing:
         self._refused = False
         self._heed_refusals_from = _NEVER
 
+    @property
+    def present(self) -> Credential | None:
+        """The one there is, while it lives and need not be renewed."""
+        idle = self._renewal is None and not self._is_due()
+        return self._credential if idle and self._serves() else None
+
     async def credential(self) -> Credential:
         """Give one that lives, from memory as a rule."""
         self._begin_if_due()

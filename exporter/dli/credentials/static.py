@@ -10,6 +10,11 @@ class Static:
         """Take the credential."""
         self._credential = credential
 
+    @property
+    def present(self) -> Credential:
+        """The one there is."""
+        return self._credential
+
     async def credential(self) -> Credential:
         """Give the one there is."""
         return self._credential
