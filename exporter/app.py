@@ -7,11 +7,10 @@ import platform
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from . import __version__
 from .connection import StartError
 from .fleet import Fleet
 from .jobs.model import JobKey, Registration
@@ -23,23 +22,21 @@ from .metrics.rendering import SubJobs
 from .metrics.telemetry import Telemetry
 from .server import FIXED, guard, listening
 from .settings import Settings, SettingsError, require_project
-from .sources.registration import Reason, Rejection
 from .systemd import NOBODY, ServiceManager
 from .tracker import Limits, Source, Tags, Tracker
 from .web.lifecycle import Lifecycle, add_lifecycle
 from .web.negotiation import Format
-from .web.registration import Registry, add_routes
-from .web.routes import Scrape, Views, application, probes
+from .web.registry import Registry
+from .web.routes import Scrape, Views, add_registration, application, probes
 from .web.scrapers import Scrapers
 from .web.state import Reload, State
 
 if TYPE_CHECKING:
     from .sources.directory import Directory
+    from .sources.registration import Rejection
     from .web.security.guard import Guard
 
 log = logging.getLogger(__name__)
-
-VERSION: Final = version("dli-exporter")
 
 _HUNG: Final = 3
 """A poller that has not gone round for so many intervals hangs."""
@@ -57,7 +54,6 @@ _STOPPING: Final = "the exporter is stopping"
 """Why nothing new is taken on any more."""
 
 
-@dataclass(frozen=True, slots=True)
 class Orders:
     """What the operator asks for, by signals.
 
@@ -65,9 +61,10 @@ class Orders:
     ``reload`` to read the settings again.
     """
 
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    quit: asyncio.Event = field(default_factory=asyncio.Event)
-    reload: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.quit = asyncio.Event()
+        self.reload = asyncio.Event()
 
 
 class Exporter:
@@ -107,7 +104,7 @@ class Exporter:
             now=time.time,
         )
         self._telemetry.build(
-            version=VERSION,
+            version=__version__,
             # The image is built with it; a wheel does not know its commit.
             revision=os.environ.get("GIT_REVISION", "unknown"),
             python_version=platform.python_version(),
@@ -234,6 +231,8 @@ class Exporter:
 
     async def _look_into(self, directory: "Directory") -> None:
         """Take up what is registered in the directory now."""
+        from .sources.registration import Reason, Rejection  # here: as the directory itself
+
         found = await directory.scan()
         for key in found.gone:
             self._waiting.pop(key, None)
@@ -321,7 +320,7 @@ class Exporter:
         """Serve the web endpoints and yield the port; StartError if it cannot be had."""
         views = self._views()
         app = application(views)
-        add_routes(app, self._registry())
+        add_registration(app, self._registry())
         add_lifecycle(app, self._lifecycle(group))
         self._guard = guard(self._settings)
         async with listening(self._settings, app, probes(views), self._guard) as port:
@@ -342,7 +341,7 @@ class Exporter:
     def _state(self) -> State:
         return State(
             now=time.time(),
-            version=VERSION,
+            version=__version__,
             healthy=self._healthy(),
             ready=self._ready(),
             stale=max(_HUNG * self._settings.poll.interval, _STALE),
@@ -385,7 +384,7 @@ class Exporter:
             self._telemetry.scraped(scrape.encoding, scrape.size)
         self._scraped.set()
 
-    def _reject(self, rejection: Rejection) -> None:
+    def _reject(self, rejection: "Rejection") -> None:
         self._telemetry.rejected(rejection.reason)
         log.warning("registration rejected", extra=fields(error=rejection.message))
 

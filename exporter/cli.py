@@ -8,8 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import app
 from .app import Orders
@@ -24,8 +23,7 @@ log = logging.getLogger(__name__)
 Load = Callable[[], Settings]
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What a word on the command line does; ``run`` returns the exit code.
 
     A command that makes up its own project heeds none that the environment happens to hold.

@@ -2,8 +2,8 @@
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from aiohttp import ClientSession
 
@@ -24,8 +24,7 @@ class StartError(Exception):
     """The exporter cannot start; ``str()`` is the one line to show."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """What a project's calls are made with; ``endpoints`` are the templates of their paths."""
 
     session: ClientSession

@@ -7,7 +7,7 @@ from typing import Final
 from .dli.client import DliClient
 from .dli.errors import DliError
 from .jobs.forecast import Forecast
-from .sources.discovery import Filters, finished
+from .sources.listing import Filters, finished
 from .troubles import Troubles
 
 _SHARE: Final = 0.05

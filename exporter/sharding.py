@@ -1,11 +1,10 @@
 """Which replica watches which project: the same answer in every process, with nothing shared."""
 
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(NamedTuple):
     """One of ``total`` replicas that share the projects; ``ordinal`` counts from 0.
 
     A project's key is what DLI counts a quota for: the project in its region, which the endpoint

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .logs import fields
 
@@ -16,8 +15,7 @@ _PINGS: Final = 3
 _MICROSECONDS: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceManager:
+class ServiceManager(NamedTuple):
     """The service manager that started the exporter, or nobody: then nothing is sent.
 
     A message that does not arrive is a warning in the log and no more: systemd acts on its own

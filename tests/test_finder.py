@@ -33,7 +33,8 @@ from exporter.simulator import (
     demo_project,
     serve,
 )
-from exporter.sources.discovery import Discovery, Filters
+from exporter.sources.discovery import Discovery
+from exporter.sources.listing import Filters
 from exporter.tracker import Limits, Source, Tags, Tracker
 from exporter.troubles import Troubles
 

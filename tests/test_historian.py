@@ -15,7 +15,7 @@ from exporter.jobs.forecast import Forecast
 from exporter.jobs.model import Details, Job, JobKey, JobStatus, ListedJob
 from exporter.metrics.telemetry import Telemetry
 from exporter.simulator import Endpoint, Fault, Particulars, Scene, Simulator, serve
-from exporter.sources.discovery import Filters
+from exporter.sources.listing import Filters
 from exporter.troubles import Troubles
 
 SQL = "select * from orders where day = '2026-11-{:02}'"

@@ -28,7 +28,8 @@ from exporter.simulator import (
     demo_project,
     serve,
 )
-from exporter.sources.discovery import Discovery, Filters, Round, finished
+from exporter.sources.discovery import Discovery, Round
+from exporter.sources.listing import Filters, finished
 
 ONE = demo_project(1)
 TWO = demo_project(1, "two")

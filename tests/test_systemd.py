@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ async def test_signs_of_life_come_only_in_health(systemd: Systemd) -> None:
         asked += 1
         return asked > 3
 
-    watching = asyncio.create_task(replace(systemd.manager, watchdog=OFTEN).watch(healthy))
+    watching = asyncio.create_task(systemd.manager._replace(watchdog=OFTEN).watch(healthy))
     assert await systemd.hears() == {"WATCHDOG": "1"}
     assert asked == 4
     assert await systemd.hears() == {"WATCHDOG": "1"}
@@ -83,7 +83,7 @@ async def test_signs_of_life_come_only_in_health(systemd: Systemd) -> None:
 async def test_signs_of_life_come_more_often_than_wanted(systemd: Systemd) -> None:
     wanted = 0.6
     begun = time.monotonic()
-    manager = replace(systemd.manager, watchdog=wanted)
+    manager = systemd.manager._replace(watchdog=wanted)
     watching = asyncio.create_task(manager.watch(lambda: True))
     for _ in range(3):
         assert await systemd.hears() == {"WATCHDOG": "1"}
@@ -173,7 +173,7 @@ async def started(systemd: Systemd, **poll: Any) -> AsyncIterator[Service]:
     dli = Simulator(projects=[project], scene=Scene(jobs=0))
     async with simulate(dli) as address:
         service = Service(systemd, Orders(), settings(address, project, **poll))
-        manager = replace(systemd.manager, watchdog=OFTEN)
+        manager = systemd.manager._replace(watchdog=OFTEN)
         task = asyncio.create_task(
             serve(service.settings, service.load, service.orders, lambda port: None, manager)
         )

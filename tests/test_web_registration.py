@@ -17,7 +17,8 @@ from aiohttp.typedefs import Handler
 
 from exporter.jobs.model import JobKey, Registration
 from exporter.sources.registration import LARGEST, Reason, Rejection
-from exporter.web.registration import Registry, add_routes
+from exporter.web.registry import Registry
+from exporter.web.routes import add_registration
 
 JSON = {"Content-Type": "application/json"}
 KEY = JobKey("default", "a")
@@ -59,7 +60,8 @@ def jobs() -> Jobs:
 @pytest.fixture
 async def server(jobs: Jobs, request: pytest.FixtureRequest) -> AsyncIterator[TestServer]:
     app = web.Application()
-    add_routes(app, jobs.registry(), body_time=getattr(request, "param", 10.0))
+    registry = jobs.registry()._replace(body_time=getattr(request, "param", 10.0))
+    add_registration(app, registry)
     server = TestServer(app)
     async with server:
         yield server
@@ -223,7 +225,7 @@ async def test_a_client_that_hangs_up_is_no_error_of_ours(jobs: Jobs) -> None:
         return response
 
     app = web.Application(middlewares=[witness])
-    add_routes(app, jobs.registry())
+    add_registration(app, jobs.registry())
     runner = web.AppRunner(app)  # a TestServer would cancel the handler
     await runner.setup()
     try:

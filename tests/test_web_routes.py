@@ -11,7 +11,7 @@ import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -190,7 +190,7 @@ async def test_others_have_a_turn_between_the_steps_of_compression(
                 yield
             return (yield from super().gzip())
 
-    views = replace(memory.views(), exposition=lambda _: Slow((b"a 1.0\n",)))
+    views = memory.views()._replace(exposition=lambda _: Slow((b"a 1.0\n",)))
     runner = web.AppRunner(application(views), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -421,7 +421,7 @@ async def test_jobs_as_json(client: ClientSession) -> None:
 
 
 async def test_json_survives_a_lone_surrogate(client: ClientSession, memory: Memory) -> None:
-    memory.jobs = [replace(JOB, name="a\ud800")]
+    memory.jobs = [JOB._replace(name="a\ud800")]
     assert (await jobs(client))[0]["name"] == "a\ud800"
 
 
@@ -436,7 +436,7 @@ async def test_status_page_shows_jobs_and_links(client: ClientSession) -> None:
 
 
 async def test_status_page_heeds_its_address(client: ClientSession, memory: Memory) -> None:
-    memory.jobs = [JOB, replace(JOB, key=JobKey("prod", "other"), status=JobStatus.FAILED)]
+    memory.jobs = [JOB, JOB._replace(key=JobKey("prod", "other"), status=JobStatus.FAILED)]
     async with client.get("/?status=FAILED&q=OTH", headers=PLAIN) as response:
         page = await response.text()
     assert "1 of 2 jobs" in page

@@ -1,14 +1,13 @@
 """Who hears how calls and renewals go, for the exporter's own metrics and log."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .calls import Call
 from .errors import CredentialsUnavailable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
+class Listener(NamedTuple):
     """Hears of every call, of credentials that could not be obtained, and of those that were."""
 
     called: Callable[[Call], None] = lambda call: None

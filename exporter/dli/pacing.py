@@ -1,8 +1,7 @@
 """When the next call may go out: pure state machines that are told the time and never wait."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from .errors import DliError
 
@@ -22,8 +21,7 @@ _LEAST: Final = 1 / 60
 _LONGEST_PAUSE: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(NamedTuple):
     """How long to wait before a retry: exponential, with full jitter. Times are seconds."""
 
     base: float = 0.1

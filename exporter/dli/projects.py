@@ -3,8 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .errors import DliError, ParseError, ProjectUnknown
 from .fields import load
@@ -15,16 +14,14 @@ _SHOWN: Final = 4
 _RULE: Final = "project_id: 1 to 64 letters, digits, '_' and '-' are allowed"
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """A project that the caller can reach; of a region's own the name is the region's."""
 
     id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """How to find a project's id: IAM's ``endpoint``, and the ``region`` whose project it is."""
 
     endpoint: str

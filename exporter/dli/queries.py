@@ -1,8 +1,8 @@
 """What may be asked of the list API, in DLI's own spelling."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from ..jobs.model import JobStatus
 
@@ -10,8 +10,7 @@ LARGEST_PAGE: Final = 100
 """Jobs on a page at most, and pages at most (dli_02_0025): 10,000 jobs for one filter."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobsQuery:
+class JobsQuery(NamedTuple):
     """A filter for the list API; what is None or empty is not sent.
 
     ``start`` and ``end`` are Unix seconds and speak of the jobs' start. ``status`` takes one
@@ -28,7 +27,7 @@ class JobsQuery:
     queue_name: str | None = None
     owner: str | None = None
     db_name: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = MappingProxyType({})
     job_types: tuple[str, ...] = ()
 
     def pairs(self, page: int) -> list[tuple[str, str]]:

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from ..jobs.model import Details, Job, JobStatus, KillReason, Sighting, SubJobStatus
 from ..jobs.progress import subjob_ratio
@@ -23,8 +22,7 @@ class Type(StrEnum):
     SUMMARY = "summary"
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """One row; ``labels`` are all of its labels, those of identity first."""
 
     name: str
@@ -33,8 +31,7 @@ class Family:
     type: Type = Type.GAUGE
 
 
-@dataclass(frozen=True, slots=True)
-class JobFamily:
+class JobFamily(NamedTuple):
     """A row with the pure function that makes its samples from one job.
 
     Its labels are ``project`` and ``job_id`` and then those that ``samples`` gives values
@@ -47,8 +44,7 @@ class JobFamily:
     value: Callable[[Job], float | None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SubJobFamily:
+class SubJobFamily(NamedTuple):
     """A row with the pure function that makes its samples from one listed sub-job.
 
     Its labels are ``project``, ``job_id`` and ``subjob_id`` and then those that ``each`` gives
@@ -100,7 +96,7 @@ def _single(value: Callable[[_Subject], float | None]) -> Callable[[_Subject], I
 
 def _value(name: str, description: str, value: Callable[[Job], float | None]) -> JobFamily:
     """Make a row of at most one sample a job."""
-    return replace(_row(name, description, _single(value)), value=value)
+    return _row(name, description, _single(value))._replace(value=value)
 
 
 def _detail(name: str, description: str, field: str) -> JobFamily:
@@ -125,7 +121,7 @@ def _subjob_value(
     name: str, description: str, value: Callable[[Sighting], float | None]
 ) -> SubJobFamily:
     """Make a row of at most one sample a listed sub-job."""
-    return replace(_subjob_row(name, description, _single(value)), value=value)
+    return _subjob_row(name, description, _single(value))._replace(value=value)
 
 
 def tag_labels(tags: Iterable[str]) -> dict[str, str]:

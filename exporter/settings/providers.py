@@ -1,8 +1,8 @@
 """Credentials as the platform gives them: its variables, and what `auto` makes of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from .mistakes import Path, dotted
 from .sources import Tree
@@ -51,16 +51,15 @@ _SETTINGS: Final = {
 """What may stand beside `auto`: of what is not chosen, in vain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(NamedTuple):
     """The settings with nothing left to the platform; ``added`` is what came from it.
 
     ``names`` tells the variable of each path in it.
     """
 
     tree: Tree
-    added: Tree = field(default_factory=dict)
-    names: Mapping[Path, str] = field(default_factory=dict)
+    added: Mapping[str, Any] = MappingProxyType({})
+    names: Mapping[Path, str] = MappingProxyType({})
 
     def spell(self, path: Path) -> str:
         """Write a path as the variable that it came from."""

@@ -199,6 +199,11 @@ def _zone(value: object) -> int:
     return -seconds if found[1] == "-" else seconds
 
 
+def _upper(value: str) -> str:
+    """Write in capitals; for ``str.upper`` itself ``inspect`` would compile a grammar, for 2 ms."""
+    return value.upper()
+
+
 def _secret(value: SecretStr) -> SecretStr:
     """Refuse what cannot stand in an HTTP header, such as the newline a careless encoding adds."""
     if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
@@ -307,7 +312,7 @@ InsideAddress = Annotated[str, AfterValidator(_inside_address)]
 Zone = Annotated[int, BeforeValidator(_zone)]
 """Seconds east of UTC, written ``+08:00``."""
 ZoneName = Annotated[
-    str, AfterValidator(str.upper), AfterValidator(_matching("[A-Z]{1,8}", "1 to 8 letters"))
+    str, AfterValidator(_upper), AfterValidator(_matching("[A-Z]{1,8}", "1 to 8 letters"))
 ]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 Password = Annotated[SecretStr, AfterValidator(_password)]

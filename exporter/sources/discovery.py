@@ -1,75 +1,18 @@
-"""Jobs found by the list API: who runs now, who has ended since, and what ran before."""
+"""Jobs found by the list API: who runs now, and who has ended since."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from math import inf
-from typing import Final
 
 from ..dli.client import DliClient
-from ..dli.errors import DliError, JobNotFound, PayloadTooLarge, RequestRejected, Scope
+from ..dli.errors import DliError, PayloadTooLarge, Scope
 from ..dli.queries import LARGEST_PAGE, JobsQuery
 from ..dli.schema import JobsPage
-from ..jobs.model import JobStatus, ListedJob
+from ..jobs.model import ListedJob
+from .listing import BEYOND, LAST_PAGE, Filters, rows
 from .rounds import LIVE, Gap, Reading, Round, State, merge, settle
 
-__all__ = ["Discovery", "Filters", "Round", "finished"]
-
-LAST_PAGE: Final = LARGEST_PAGE
-"""``current-page`` ends here (dli_02_0025)."""
-
-_DEFAULT_ENGINE: Final = "spark"
-_BEYOND: Final = (RequestRejected, JobNotFound)
-"""What DLI may answer to a page beyond the last; an empty page is the other way."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """Which jobs are wanted; what is empty or None admits all.
-
-    A job must fit in each respect, and within one any of several values will do, but for
-    ``tags``, all of which it must carry. Queues, databases, job types and engines are compared
-    without regard to case, as DLI does.
-    """
-
-    queues: tuple[str, ...] = ()
-    owner: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    job_types: tuple[str, ...] = ()
-    database: str | None = None
-    engine_types: tuple[str, ...] = ()
-
-    def query(self, page_size: int = LARGEST_PAGE) -> JobsQuery:
-        """Ask for no more than needed: a part of the filter that the API can apply.
-
-        It takes one queue. Several are chosen here, since all jobs of a project on common
-        pages are fewer calls than pages of each queue, until those jobs are many hundreds.
-        """
-        return JobsQuery(
-            page_size=page_size,
-            queue_name=self.queues[0] if len(self.queues) == 1 else None,
-            owner=self.owner,
-            db_name=self.database,
-            # Its pairs have no way to quote what parts them; tags are compared here, too.
-            tags={key: value for key, value in self.tags.items() if not set(",=") & {*key, *value}},
-            job_types=tuple(word.upper() for word in self.job_types),
-        )
-
-    def admit(self, job: ListedJob) -> bool:
-        """Tell whether a row is of a wanted job: the API's own filters are fuzzy or ignored.
-
-        Rows name a database for imports and exports only, so that of the others DLI's own
-        filter (``db_name``) is believed. Where they name no engine, there is only Spark.
-        """
-        about = job.details
-        databases = (self.database,) if self.database else ()
-        return (
-            _one_of(about.queue_name, self.queues)
-            and self.owner in (None, about.owner)
-            and all(about.tags.get(key) == value for key, value in self.tags.items())
-            and _one_of(about.job_type, self.job_types)
-            and (not about.database_name or _one_of(about.database_name, databases))
-            and _one_of(about.engine_type or _DEFAULT_ENGINE, self.engine_types)
-        )
+__all__ = ["Discovery", "Round"]
 
 
 @dataclass(slots=True)
@@ -111,7 +54,7 @@ class _Walk:
         ids = {job.job_id for job in page.jobs}
         repeats = ids <= self._known
         self._known |= ids
-        return repeats or _rows(page) < size
+        return repeats or rows(page) < size
 
     def miss(self, error: DliError) -> bool:
         """Note a page that could not be read and tell whether it is no use to go on."""
@@ -180,7 +123,7 @@ class Discovery:
         base = self._filters.query(self._page_size)
         walks: list[_Walk] = []
         for status in LIVE:
-            listing = replace(base, status=status, order="start_time_asc")
+            listing = base._replace(status=status, order="start_time_asc")
             walks.append(await self._walk(listing))
             if walks[-1].hopeless:
                 return self._reading(walks, _Walk(broken=True))
@@ -193,10 +136,10 @@ class Discovery:
         then on new jobs only ever lengthen the end of what is read.
         """
         if self._state.since is None:
-            return await self._walk(replace(base, order="start_time_desc"), pages=1)
+            return await self._walk(base._replace(order="start_time_desc"), pages=1)
         # Nothing started at 0: that is the window of all jobs there are.
         start = self._state.since or None
-        return await self._walk(replace(base, start=start, order="start_time_asc"))
+        return await self._walk(base._replace(start=start, order="start_time_asc"))
 
     async def _walk(self, query: JobsQuery, pages: int = LAST_PAGE) -> _Walk:
         """Read a listing page by page; a page that cannot be read is left out, two end it."""
@@ -206,7 +149,7 @@ class Discovery:
             try:
                 page = await self._client.jobs(query, number)
             except DliError as error:
-                if isinstance(error, _BEYOND) and number > 1 and not walk.missing:
+                if isinstance(error, BEYOND) and number > 1 and not walk.missing:
                     return walk
                 if walk.miss(error):
                     break
@@ -257,38 +200,3 @@ class Discovery:
         if since is None:
             return [(-inf, inf)] if window.broken else []
         return [(max(low, since), high) for low, high in window.gaps() if high >= since]
-
-
-async def finished(
-    client: DliClient, filters: Filters, *, pages: int, page_size: int = LARGEST_PAGE
-) -> AsyncIterator[tuple[ListedJob, ...]]:
-    """Yield jobs that FINISHED, the newest first, a page at a time, at most ``pages`` of them.
-
-    Each page is one call, made when it is asked for; one may hold no wanted job. A job is
-    yielded once, though new ones push it from page to page. DliError if a page cannot be read.
-    """
-    query = replace(filters.query(page_size), status=JobStatus.FINISHED, order="start_time_desc")
-    known: set[str] = set()
-    for number in range(1, min(pages, LAST_PAGE) + 1):
-        try:
-            page = await client.jobs(query, number)
-        except _BEYOND:
-            if number == 1:
-                raise
-            return
-        fresh = {job.job_id: job for job in page.jobs if job.job_id not in known}
-        yield tuple(
-            job for job in fresh.values() if job.status is query.status and filters.admit(job)
-        )
-        known |= fresh.keys()
-        if not fresh or _rows(page) < page_size:
-            return
-
-
-def _rows(page: JobsPage) -> int:
-    """Count the rows as they came: the page's own claim of a total may be anything."""
-    return len(page.jobs) + page.dropped
-
-
-def _one_of(word: str, allowed: tuple[str, ...]) -> bool:
-    return not allowed or word.casefold() in {each.casefold() for each in allowed}

@@ -1,16 +1,14 @@
 """``POST /-/reload``: read the settings again, as SIGHUP does."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
 _OFF: Final = "lifecycle endpoints are off; web.enable_lifecycle: true turns them on\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifecycle:
+class Lifecycle(NamedTuple):
     """What acts on the exporter: ``reload`` returns what is wrong, a line a mistake."""
 
     enabled: Callable[[], bool]

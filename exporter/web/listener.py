@@ -12,9 +12,8 @@ import resource
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from socket import SO_RCVBUF, SOL_SOCKET, socket
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -42,8 +41,7 @@ _TOLD: Final = 60.0
 """Seconds between two lines about there being too many connections."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How much a listener bears.
 
     ``room`` is for so many connections at a time; one more takes the place of another. A head

@@ -5,13 +5,12 @@ from another site: there is no CORS, and a form can post no JSON.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any, Final
 
 from aiohttp import web
 
-from ..jobs.model import JobKey, Registration
+from ..jobs.model import JobKey
 from ..sources.registration import (
     LARGEST,
     Reason,
@@ -20,27 +19,9 @@ from ..sources.registration import (
     build,
     parse_body,
 )
+from .registry import Registry
 
-_BODY_TIME: Final = 10.0
-"""Seconds that a body may take to arrive."""
 _OFF: Final = "registration over HTTP is off; web.enable_registration: true turns it on"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registry:
-    """What registers jobs.
-
-    ``projects`` are the names in the settings. ``register`` returns None, or why the exporter
-    takes the job not now. ``withdraw`` returns whether the job had been registered this way.
-    ``rejected`` is told of every registration that was read and turned away.
-    """
-
-    enabled: Callable[[], bool]
-    projects: Callable[[], Collection[str]]
-    known: Callable[[JobKey], bool]
-    register: Callable[[Registration], str | None]
-    withdraw: Callable[[JobKey], bool]
-    rejected: Callable[[Rejection], None]
 
 
 class _Refusal(Exception):
@@ -52,25 +33,22 @@ class _Refusal(Exception):
         self.kind = kind
 
 
-def add_routes(app: web.Application, registry: Registry, *, body_time: float = _BODY_TIME) -> None:
-    """Add both endpoints to an application."""
+async def register(request: web.Request, registry: Registry) -> web.Response:
+    """Register the job that the body describes."""
+    try:
+        _require_enabled(registry)
+        return _registered(registry, await _body(request, registry.body_time))
+    except _Refusal as refusal:
+        return _error(refusal)
 
-    async def register(request: web.Request) -> web.Response:
-        try:
-            _require_enabled(registry)
-            return _registered(registry, await _body(request, body_time))
-        except _Refusal as refusal:
-            return _error(refusal)
 
-    async def withdraw(request: web.Request) -> web.Response:
-        try:
-            _require_enabled(registry)
-            return _withdrawn(registry, _wanted(request, registry.projects()))
-        except _Refusal as refusal:
-            return _error(refusal)
-
-    app.router.add_post("/api/v1/jobs", register)
-    app.router.add_delete("/api/v1/jobs/{job_id}", withdraw)
+async def withdraw(request: web.Request, registry: Registry) -> web.Response:
+    """Take back the registration of the job that the path names."""
+    try:
+        _require_enabled(registry)
+        return _withdrawn(registry, _wanted(request, registry.projects()))
+    except _Refusal as refusal:
+        return _error(refusal)
 
 
 def _registered(registry: Registry, content: bytes) -> web.Response:

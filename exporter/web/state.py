@@ -1,6 +1,7 @@
 """The values that the status page shows beside the jobs. Times are Unix seconds."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,7 @@ class Failure:
     of: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(NamedTuple):
     """How a project's calls go; ``up`` is None before the first answer.
 
     ``failures`` begin with those that last, then the newest.
@@ -37,8 +37,7 @@ class Health:
     failures: tuple[Failure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reload:
+class Reload(NamedTuple):
     """When the settings were last read, what was wrong, and since when those in force are."""
 
     at: float
@@ -46,8 +45,7 @@ class Reload:
     mistakes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(NamedTuple):
     """Everything that the page tells beside the jobs, as of ``now``.
 
     Data of a running job that are older than ``stale`` seconds are pointed at.

@@ -1,14 +1,13 @@
-"""A large body written in slices, so that nobody waits for a slow reader."""
+"""A large body made in steps and written in slices, so that nobody else waits for it."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from typing import NamedTuple
 
 from aiohttp import web
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """How many bytes of a body were begun, and whether all of it was taken in good time."""
 
     size: int
@@ -51,3 +50,14 @@ async def send(
     except (ConnectionError, TimeoutError):
         transport.abort()
     return Sent(size, complete=not transport.is_closing())
+
+
+async def result(steps: Generator[None, None, Sequence[bytes]]) -> Sequence[bytes]:
+    """Take steps of work, and let others have a turn after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            parts: Sequence[bytes] = end.value
+            return parts
+        await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from exporter.app import VERSION
+from exporter import __version__
 from exporter.metrics.catalogue import FAMILIES
 from exporter.settings import Settings, load
 
@@ -310,7 +310,7 @@ def test_the_image_is_this_version(rendered: Render) -> None:
         for each in containers(inside)
         if each["name"] == "dli-exporter"
     }
-    assert images == {f"dli-exporter:{VERSION}"}
+    assert images == {f"dli-exporter:{__version__}"}
 
 
 # What is made of other files

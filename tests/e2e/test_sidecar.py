@@ -15,7 +15,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from exporter.app import VERSION
+from exporter import __version__
 from exporter.simulator import Endpoint, Fault, Project, Simulator
 from exporter.simulator.server import application
 
@@ -27,7 +27,7 @@ from .processes import PATIENCE, eventually
 from .prometheus import Prometheus, prometheus
 
 IMAGES: Final[Images] = {
-    f"dli-exporter:{VERSION}": (sys.executable, "-m", "exporter"),
+    f"dli-exporter:{__version__}": (sys.executable, "-m", "exporter"),
     "registry.example.com/etl:1.0": (),
 }
 SIDECAR: Final = "dli-exporter"
