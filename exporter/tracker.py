@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 from typing import Final, NamedTuple, Protocol
@@ -14,7 +14,6 @@ from .jobs.store import JobStore, describe, fold
 from .logs import fields
 from .metrics.exposition import Exposition
 from .metrics.telemetry import DropReason, Telemetry
-from .sources.registration import tagged_deadline
 
 log = logging.getLogger(__name__)
 
@@ -369,7 +368,7 @@ def _registered(job: Job, registration: Registration) -> Job:
     labels = registration.labels or job.labels
     if (name, deadline, labels) == (job.name, job.deadline, job.labels):
         return job
-    return replace(job, name=name, deadline=deadline, labels=labels)
+    return job._replace(name=name, deadline=deadline, labels=labels)
 
 
 def _tagged(job: Job, tags: Mapping[str, str], keys: Tags) -> Job:
@@ -377,10 +376,12 @@ def _tagged(job: Job, tags: Mapping[str, str], keys: Tags) -> Job:
     name = job.name or (tags.get(keys.name, "") if keys.name else "")
     deadline = job.deadline
     if deadline is None and keys.deadline and keys.deadline in tags:
+        from .sources.registration import tagged_deadline  # here: few have such a tag
+
         deadline = tagged_deadline(tags[keys.deadline])
     if (name, deadline) == (job.name, job.deadline):
         return job
-    return replace(job, name=name, deadline=deadline)
+    return job._replace(name=name, deadline=deadline)
 
 
 def identity(key: JobKey) -> dict[str, str]:

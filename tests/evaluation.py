@@ -34,7 +34,7 @@ from exporter.dli.schema import parse_progress
 from exporter.jobs.history import Expectation, Run, expect
 from exporter.jobs.model import Job, JobKey, JobStatus, Observation, SubJob, SubJobStatus
 from exporter.jobs.profile import Trace, achieved, profile
-from exporter.jobs.progress import known_work, subjob_ratio
+from exporter.jobs.progress import known_work, parts, subjob_ratio
 from exporter.jobs.store import fold
 
 SHIPPED: Final = Path(exporter.__file__).parent / "simulator" / "recordings"
@@ -198,7 +198,7 @@ def spark_ui(moment: Moment) -> float | None:
 
 def known(moment: Moment) -> float | None:
     subjobs = [sighting.subjob for sighting in moment.job.listed]
-    work = known_work(subjobs, moment.job.gone)
+    work = known_work(parts(subjobs), moment.job.gone)
     return work[0] / work[1] if work and work[1] else None
 
 

@@ -105,8 +105,9 @@ async def test_one_is_present_while_it_lives_and_is_not_due() -> None:
     assert provider.present is None
     await source.settled(2)
     await source.ak()
-    assert provider.present == AccessKey("ak2", "sk2", "st", source.clock.wall + HOUR)
-    provider.reject(provider.present)
+    renewed = AccessKey("ak2", "sk2", "st", source.clock.wall + HOUR)
+    assert provider.present == renewed
+    provider.reject(renewed)
     assert provider.present is None
     source.error = ConnectionFailed("no")
     source.clock.pass_(2 * HOUR)

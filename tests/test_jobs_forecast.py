@@ -84,7 +84,7 @@ def test_what_did_not_finish_and_what_has_no_times_teaches_nothing() -> None:
 
 def test_projects_and_queues_are_kept_apart() -> None:
     forecast = taught(100.0)
-    elsewhere = replace(running("new", start=0.0), key=JobKey("test", "new"))
+    elsewhere = running("new", start=0.0)._replace(key=JobKey("test", "new"))
     assert forecast.follow(identified(forecast, elsewhere), now=1.0).expected_duration is None
     other = identified(forecast, running("other", start=0.0), queue="adhoc")
     assert forecast.follow(other, now=1.0).expected_duration is None
@@ -111,7 +111,7 @@ def test_a_watched_run_teaches_how_it_went() -> None:
         now, done = float(second), max(2 * (second - 50), 0)
         job = running("past", start=0.0, done=done, now=now)
         job = forecast.follow(identified(forecast, job), now=now)
-    ended = replace(job, status=JobStatus.FINISHED, details=Details(start=0.0, end=100.0))
+    ended = job._replace(status=JobStatus.FINISHED, details=Details(start=0.0, end=100.0))
     forecast.finish(ended)
     job = identified(forecast, running("new", start=1000.0, done=50, now=1075.0))
     job = forecast.follow(job, now=1075.0)
@@ -123,7 +123,7 @@ def test_an_end_that_was_no_success_teaches_nothing() -> None:
     forecast = Forecast()
     job = forecast.follow(identified(forecast, running("past", start=0.0)), now=10.0)
     details = Details(start=0.0, end=100.0)
-    forecast.finish(replace(job, status=JobStatus.CANCELLED, details=details))
+    forecast.finish(job._replace(status=JobStatus.CANCELLED, details=details))
     job = forecast.follow(identified(forecast, running("new", start=0.0)), now=10.0)
     assert job.expected_duration is None
 
@@ -152,7 +152,7 @@ def test_a_run_that_was_found_in_the_middle_does_not_teach_how_it_went() -> None
     ended = running("past", start=0.0, done=100, now=100.0)
     forecast.follow(ended, now=100.0)
     forecast.finish(
-        replace(ended, status=JobStatus.FINISHED, details=Details(start=0.0, end=100.0))
+        ended._replace(status=JobStatus.FINISHED, details=Details(start=0.0, end=100.0))
     )
     job = identified(forecast, running("new", start=1000.0, done=50, now=1025.0))
     assert forecast.follow(job, now=1025.0).expected_ratio == 0.25
@@ -166,7 +166,7 @@ def test_a_run_that_was_watched_from_its_launch_teaches_how_it_went() -> None:
     ended = running("past", start=0.0, done=100, now=100.0)
     forecast.follow(ended, now=100.0)
     forecast.finish(
-        replace(ended, status=JobStatus.FINISHED, details=Details(start=0.0, end=100.0))
+        ended._replace(status=JobStatus.FINISHED, details=Details(start=0.0, end=100.0))
     )
     job = identified(forecast, running("new", start=1000.0, done=95, now=1060.0))
     assert forecast.follow(job, now=1060.0).expected_ratio != 0.6

@@ -1,7 +1,6 @@
 """What earlier runs say: tables of plain values."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -183,5 +182,5 @@ def test_a_finished_job_is_full_where_there_is_history() -> None:
 
 @pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
 def test_a_job_that_did_not_finish_keeps_its_share(status: JobStatus) -> None:
-    stopped = replace(job(status=status), expected_ratio=0.7)
+    stopped = job(status=status)._replace(expected_ratio=0.7)
     assert after(90, lasting(100), stopped) == Expectation(duration=100, ratio=0.7)

@@ -1,20 +1,8 @@
 """Honest ratios, totals, speed and movement, as tables of plain values."""
 
-from dataclasses import replace
-
 import pytest
 
-from exporter.jobs.model import (
-    Counts,
-    Gone,
-    Job,
-    JobKey,
-    JobStatus,
-    Observation,
-    Sighting,
-    SubJob,
-    SubJobStatus,
-)
+from exporter.jobs.model import Counts, Gone, JobStatus, SubJob, SubJobStatus, Work
 from exporter.jobs.progress import (
     add,
     advanced,
@@ -25,13 +13,12 @@ from exporter.jobs.progress import (
     gone,
     job_ratio,
     known_work,
+    parts,
     running,
     sighted,
     subjob_ratio,
     work,
 )
-
-KEY = JobKey("prod", "85798b38-ae44-48eb-bb90-7cf0dcdafe7b")
 
 
 def subjob(
@@ -43,6 +30,7 @@ def subjob(
     completed: int | None = None,
     skipped: int | None = 0,
     stages: int | None = 1,
+    staged: int | None = None,
     active: int | None = None,
 ) -> SubJob:
     counts = Counts(
@@ -52,6 +40,7 @@ def subjob(
         tasks_completed=completed,
         tasks_skipped=skipped,
         stages=stages,
+        stages_completed=staged,
     )
     return SubJob(id=id_, status=status, counts=counts)
 
@@ -121,20 +110,22 @@ def test_known_work_counts_what_ended_with_what_it_executed() -> None:
         subjob(0, SubJobStatus.SUCCEEDED, tasks=200, indices=10),
         subjob(1, tasks=30, indices=20),
     ]
-    assert known_work(listed, Gone()) == (30, 40)
+    assert known_work(parts(listed), Gone()) == (30, 40)
 
 
 def test_known_work_counts_a_subjob_listed_no_more_as_ended() -> None:
-    assert known_work([subjob(2, tasks=10)], gone({1: subjob(1, indices=90)})) == (90, 100)
+    assert known_work(parts([subjob(2, tasks=10)]), gone({1: subjob(1, indices=90)})) == (90, 100)
 
 
 def test_a_failure_stays_undone_when_it_is_listed_no_more() -> None:
     failed = subjob(1, SubJobStatus.FAILED, indices=90)
-    assert known_work([failed], Gone()) == known_work([], gone({1: failed})) == (90, 100)
+    assert (
+        known_work(parts([failed]), Gone()) == known_work(parts([]), gone({1: failed})) == (90, 100)
+    )
 
 
 def test_work_is_not_known_before_any_subjob() -> None:
-    assert known_work([], Gone()) is expected_work([], Gone()) is None
+    assert known_work(parts([]), Gone()) is expected_work(parts([]), Gone()) is None
 
 
 def ended(id_: int, tasks: int, executed: int, *, stages: int = 2) -> SubJob:
@@ -196,14 +187,14 @@ def ended(id_: int, tasks: int, executed: int, *, stages: int = 2) -> SubJob:
     ],
 )
 def test_expected_work(listed: list[SubJob], work: tuple[float, float] | None) -> None:
-    assert expected_work(listed, Gone()) == work
+    assert expected_work(parts(listed), Gone()) == work
 
 
 def test_subjobs_listed_no_more_count_and_teach_as_before() -> None:
     seen = [ended(0, 20, 5), ended(1, 30, 10), subjob(2, tasks=40, indices=4, stages=2)]
     left = gone({0: seen[0], 1: seen[1]})
-    assert expected_work(seen[2:], left) == expected_work(seen, Gone()) == (19, 37)
-    assert expected_work([], left) == (15, 20)
+    assert expected_work(parts(seen[2:]), left) == expected_work(parts(seen), Gone()) == (19, 37)
+    assert expected_work(parts([]), left) == (15, 20)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +230,7 @@ def test_running_tasks(value: SubJob, tasks: int) -> None:
 def test_job_ratio(
     status: JobStatus, work: tuple[float, float] | None, previous: float | None, ratio: float | None
 ) -> None:
-    assert job_ratio(status, work, previous) == ratio
+    assert job_ratio(status, work and Work(*work), previous) == ratio
 
 
 def test_nothing_of_a_subjob_listed_no_more_is_active() -> None:
@@ -256,35 +247,22 @@ def test_subjob_that_left_unended_has_an_unknown_end() -> None:
     }
 
 
-def seen(*subjobs: SubJob) -> Job:
-    sightings = tuple(Sighting(subjob=s, first=0.0, first_done=0) for s in subjobs)
-    return Job(key=KEY, status=JobStatus.RUNNING, listed=sightings)
-
-
-def answer(*subjobs: SubJob, status: JobStatus = JobStatus.RUNNING) -> Observation:
-    return Observation(status=status, subjobs=subjobs)
-
-
 @pytest.mark.parametrize(
     ("before", "after", "moved"),
     [
-        pytest.param(seen(subjob()), answer(subjob()), False, id="the same"),
-        pytest.param(seen(), answer(), False, id="nothing and nothing"),
-        pytest.param(seen(), answer(status=JobStatus.SCALING), True, id="status"),
-        pytest.param(seen(), answer(subjob()), True, id="new sub-job"),
-        pytest.param(seen(subjob()), answer(subjob(indices=1)), True, id="an index"),
-        pytest.param(seen(subjob()), answer(subjob(completed=1)), True, id="a task"),
-        pytest.param(seen(subjob(indices=2)), answer(subjob(indices=1)), False, id="backwards"),
-        pytest.param(
-            seen(subjob()), answer(subjob(status=SubJobStatus.FAILED)), True, id="sub-job status"
-        ),
-        pytest.param(seen(subjob()), answer(), False, id="leaving the list is no progress"),
-        pytest.param(
-            replace(seen(), gone=gone({0: subjob()})), answer(subjob()), False, id="coming back"
-        ),
+        pytest.param(subjob(), subjob(), False, id="the same"),
+        pytest.param(None, subjob(), True, id="new"),
+        pytest.param(subjob(), subjob(indices=1), True, id="an index"),
+        pytest.param(subjob(), subjob(completed=1), True, id="a task"),
+        pytest.param(subjob(), subjob(staged=1), True, id="a stage"),
+        pytest.param(subjob(indices=None), subjob(indices=0), False, id="none, now told"),
+        pytest.param(subjob(indices=2), subjob(indices=1), False, id="backwards"),
+        pytest.param(subjob(indices=2), subjob(indices=None), False, id="no more told"),
+        pytest.param(subjob(), subjob(skipped=5, active=3), False, id="nothing completed"),
+        pytest.param(subjob(), subjob(status=SubJobStatus.FAILED), True, id="status"),
     ],
 )
-def test_movement(before: Job, after: Observation, moved: bool) -> None:
+def test_movement(before: SubJob | None, after: SubJob, moved: bool) -> None:
     assert advanced(before, after) is moved
 
 

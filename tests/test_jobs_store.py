@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from exporter.jobs.model import (
     Counts,
     Details,
@@ -130,6 +132,38 @@ def test_a_missing_figure_keeps_its_last_sight() -> None:
 def test_progress_is_dated_by_movement_and_update_by_answers() -> None:
     job = after(observed(RUNNING), observed(RUNNING), observed(RUNNING))
     assert (job.last_progress, job.last_update) == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "moved"),
+    [
+        pytest.param([observed(), observed()], False, id="nothing and nothing"),
+        pytest.param([observed(), observed(status=JobStatus.SCALING)], True, id="status"),
+        pytest.param([observed(), observed(RUNNING)], True, id="a new sub-job"),
+        pytest.param([observed(RUNNING), observed()], False, id="one that leaves the list"),
+        pytest.param([observed(RUNNING), observed(), observed(RUNNING)], False, id="comes back"),
+    ],
+)
+def test_what_is_progress_of_a_job(answers: list[Observation], moved: bool) -> None:
+    assert (after(*answers).last_progress == len(answers)) is moved
+
+
+def test_what_has_not_changed_is_the_same_value() -> None:
+    ended = with_counts(RUNNING, SubJobStatus.SUCCEEDED)._replace(id=1)
+    first = after(observed(RUNNING, ended))
+    again = fold(first, observed(RUNNING._replace(name=""), SubJob(*ended)), now=9.0)
+    assert again.listed is first.listed
+    assert again == first._replace(last_update=9.0)
+    faster = with_counts(RUNNING, SubJobStatus.RUNNING, indices_completed=7)
+    later = fold(again, observed(faster, SubJob(*ended)), now=10.0)
+    assert later.listed[0] is not first.listed[0]
+    assert later.listed[1] is first.listed[1]
+
+
+def test_the_work_expected_is_that_of_the_listed_and_of_those_that_left() -> None:
+    job = after(observed(RUNNING), observed(RUNNING._replace(id=1)))
+    assert job.work == (8, 18)
+    assert job.ratio == 8 / 18
 
 
 def test_a_subjob_has_the_expected_end_of_its_own_speed() -> None:

@@ -167,8 +167,8 @@ def test_putting_tells_whether_the_text_is_another() -> None:
     text, job = Exposition(), running()
     assert text.put(job)
     assert not text.put(job)
-    assert not text.put(replace(job))
-    assert text.put(replace(job, ratio=0.9))
+    assert not text.put(job._replace())
+    assert text.put(job._replace(ratio=0.9))
 
 
 def test_a_snapshot_is_as_of_one_moment() -> None:
@@ -201,7 +201,7 @@ def test_series_are_counted_as_they_are_printed() -> None:
 
 
 def test_lone_surrogate_does_not_cost_the_scrape() -> None:
-    odd = replace(unasked(), name="a\ud800b")
+    odd = unasked()._replace(name="a\ud800b")
     assert 'name="a?b"' in printed(exposition(odd))
 
 
@@ -242,8 +242,7 @@ def shown(subjobs: SubJobs, most: int) -> str:
 def test_running_subjobs_are_shown_first_and_then_the_newest(
     subjobs: SubJobs, most: int, ids: list[int]
 ) -> None:
-    kept = replace(
-        crowd(),
+    kept = crowd()._replace(
         listed=tuple(sight for sight in crowd().listed if sight.subjob.id in ids),
         subjob_id=4 if 4 in ids else None,
     )
@@ -256,7 +255,7 @@ def test_running_subjobs_are_shown_first_and_then_the_newest(
 
 
 def test_what_the_api_reports_of_a_subjob_it_does_not_list_is_shown_unless_none_are() -> None:
-    odd = replace(crowd(), subjob_id=99)
+    odd = crowd()._replace(subjob_id=99)
     for subjobs in SubJobs:
         text = Exposition(subjobs=subjobs, subjobs_per_job=1)
         text.put(odd)
@@ -273,7 +272,7 @@ TAGS = ("team", "cost-center", "cost_center", "部门", "team", "unknown")
 
 def tagged() -> Job:
     tags = {"team": "bi", "cost-center": 'a"b', "cost_center": "c", "部门": "数据", "other": "x"}
-    return replace(running(), labels={"team": "etl"}, details=replace(DETAILS, tags=tags))
+    return running()._replace(labels={"team": "etl"}, details=replace(DETAILS, tags=tags))
 
 
 def test_allow_listed_tags_are_labels_and_a_registration_wins() -> None:
@@ -301,7 +300,7 @@ def test_text_with_tags_is_that_of_prometheus_client_too() -> None:
 def many(count: int) -> Iterator[Job]:
     """Return as many jobs: more than a group, and larger than what is compressed at once."""
     for number in range(count):
-        yield replace(running(), key=JobKey("prod", f"{number:05}"), ratio=number / count)
+        yield running()._replace(key=JobKey("prod", f"{number:05}"), ratio=number / count)
 
 
 @pytest.fixture(params=[isal(), ZLIB], ids=["isal", "zlib"])
@@ -338,7 +337,7 @@ def test_jobs_come_change_and_go_in_any_order(library: Library) -> None:
         if chance.random() < (0.7 if step < 900 else 0.2) or not jobs:
             job = next(fresh)
         elif chance.random() < 0.5:
-            job = replace(chance.choice(list(jobs.values())), ratio=chance.random())
+            job = chance.choice(list(jobs.values()))._replace(ratio=chance.random())
         else:
             key = chance.choice(list(jobs))
             del jobs[key]
@@ -375,7 +374,7 @@ def test_a_scrape_is_of_one_moment_even_if_it_takes_its_time(library: Library) -
         steps.append(shots[-1].gzip())
         next(steps[-1])
         for job in jobs[turn::40]:
-            text.put(replace(job, ratio=turn + 1.0))
+            text.put(job._replace(ratio=turn + 1.0))
         text.drop(jobs[-1 - turn].key)
         for _ in text.compress():
             pass
@@ -413,9 +412,9 @@ def test_only_what_has_changed_is_compressed_again() -> None:
     # The headers, three groups, and the tail, which each scrape has for itself.
     assert counting.count(text.snapshot().gzip()) == (1 + 3) * len(JOBS) + 1
     assert counting.count(text.snapshot().gzip()) == 1
-    text.put(replace(jobs[200], ratio=0.99))
+    text.put(jobs[200]._replace(ratio=0.99))
     assert counting.count(text.snapshot().gzip()) == 1 + 1
-    text.put(replace(jobs[0]))
+    text.put(jobs[0]._replace())
     assert counting.count(text.snapshot().gzip()) == 1
     text.drop(jobs[0].key)
     assert counting.count(text.snapshot().gzip()) == len(JOBS) + 1
@@ -429,15 +428,15 @@ def test_a_group_is_ripe_when_every_job_that_runs_has_had_its_turn() -> None:
     )
     jobs = list(many(100))
     for number, job in enumerate(jobs):
-        text.put(replace(job, ended=1.0) if number >= 30 else job)
+        text.put(job._replace(ended=1.0) if number >= 30 else job)
     for _ in text.snapshot().gzip():
         pass
     told.clear()
     for job in jobs[:29]:
-        text.put(replace(job, ratio=0.5))
+        text.put(job._replace(ratio=0.5))
     assert not told
     assert counting.count(text.compress()) == 0
-    text.put(replace(jobs[29], ratio=0.5))
+    text.put(jobs[29]._replace(ratio=0.5))
     assert told
     assert counting.count(text.compress()) == 1
     # The scrape finds it done.
@@ -454,13 +453,13 @@ def test_who_has_left_or_ended_is_not_waited_for() -> None:
     for job in jobs[10:60]:
         text.drop(job.key)
     for job in jobs[60:]:
-        text.put(replace(job, ended=1.0))
+        text.put(job._replace(ended=1.0))
     finished(text.snapshot().gzip())
     told.clear()
     for job in jobs[:9]:
-        text.put(replace(job, ratio=0.5))
+        text.put(job._replace(ratio=0.5))
     assert not told
-    text.put(replace(jobs[9], ratio=0.5))
+    text.put(jobs[9]._replace(ratio=0.5))
     assert told
 
 

@@ -1,7 +1,5 @@
 """How the lines of one job are made, and which of them are taken over."""
 
-from dataclasses import replace
-
 import pytest
 from prometheus_client.utils import floatToGoString
 
@@ -56,7 +54,7 @@ def changed(before: Job, after: Job) -> set[str]:
 def test_numbers_are_printed_as_prometheus_client_does(number: float) -> None:
     printed: str = floatToGoString(number)  # type: ignore[no-untyped-call]  # not annotated there
     for _ in range(2):  # made, and then remembered
-        block = RENDERER.render(replace(JOB, ratio=number))
+        block = RENDERER.render(JOB._replace(ratio=number))
         line = f'dli_job_progress_ratio{{job_id="a",project="prod"}} {printed}\n'
         assert lines("dli_job_progress_ratio", block) == line
 
@@ -64,8 +62,8 @@ def test_numbers_are_printed_as_prometheus_client_does(number: float) -> None:
 def test_zeros_are_not_mixed_up() -> None:
     for zero, printed in ((0.0, "0.0"), (-0.0, "-0.0"), (0, "0.0"), (-0.0, "-0.0"), (0.0, "0.0")):
         for family, job in (
-            ("dli_job_progress_ratio", replace(JOB, ratio=zero)),
-            ("dli_subjob_reported_progress_ratio", replace(JOB, subjob_id=1, progress=zero)),
+            ("dli_job_progress_ratio", JOB._replace(ratio=zero)),
+            ("dli_subjob_reported_progress_ratio", JOB._replace(subjob_id=1, progress=zero)),
         ):
             assert lines(family, RENDERER.render(job)).endswith(f" {printed}\n")
 
@@ -81,8 +79,7 @@ def test_zeros_are_not_mixed_up() -> None:
     ],
 )
 def test_any_value_of_a_label_is_kept(value: str, printed: str) -> None:
-    job = replace(
-        JOB,
+    job = JOB._replace(
         key=JobKey(value, value),
         name=value,
         details=Details(queue_name=value),
@@ -100,7 +97,7 @@ def test_an_unchanged_subjob_is_taken_over() -> None:
     before = RENDERER.render(JOB)
     same = sighting(0)._replace()
     assert same is not JOB.listed[0]
-    after = RENDERER.render(replace(JOB, listed=(same, sighting(1, 20), sighting(2))), before)
+    after = RENDERER.render(JOB._replace(listed=(same, sighting(1, 20), sighting(2))), before)
     assert after.subjobs[0] is before.subjobs[0]
     assert after.subjobs[1] is not before.subjobs[1]
     assert lines("dli_subjob_tasks", after).splitlines() == [
@@ -112,23 +109,23 @@ def test_an_unchanged_subjob_is_taken_over() -> None:
 
 def test_subjobs_are_known_again_wherever_they_stand() -> None:
     before = RENDERER.render(JOB)
-    after = RENDERER.render(replace(JOB, listed=JOB.listed[::-1]), before)
+    after = RENDERER.render(JOB._replace(listed=JOB.listed[::-1]), before)
     assert after.subjobs == before.subjobs[::-1]
     assert all(one is other for one, other in zip(after.subjobs, before.subjobs[::-1], strict=True))
 
 
 def test_the_families_that_change_are_known() -> None:
-    assert changed(JOB, replace(JOB)) == set()
-    assert changed(JOB, replace(JOB, ratio=0.6)) == {"dli_job_progress_ratio"}
-    assert changed(JOB, replace(JOB, ratio=None)) == {"dli_job_progress_ratio"}
-    moved = replace(JOB, listed=(sighting(0), sighting(1, 20)))
+    assert changed(JOB, JOB._replace()) == set()
+    assert changed(JOB, JOB._replace(ratio=0.6)) == {"dli_job_progress_ratio"}
+    assert changed(JOB, JOB._replace(ratio=None)) == {"dli_job_progress_ratio"}
+    moved = JOB._replace(listed=(sighting(0), sighting(1, 20)))
     assert changed(JOB, moved) == {"dli_subjob_tasks"}
-    turned = replace(JOB, listed=JOB.listed[::-1])
+    turned = JOB._replace(listed=JOB.listed[::-1])
     assert {"dli_subjob_info", "dli_subjob_status", "dli_subjob_tasks"} <= changed(JOB, turned)
 
 
 def test_another_subjob_changes_every_family_of_subjobs() -> None:
-    more = changed(JOB, replace(JOB, listed=(*JOB.listed, sighting(2))))
+    more = changed(JOB, JOB._replace(listed=(*JOB.listed, sighting(2))))
     assert {"dli_subjob_info", "dli_subjob_status", "dli_subjob_tasks"} <= more
     assert "dli_job_status" not in more
 

@@ -1,7 +1,6 @@
 """The exporter's own metrics."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -86,7 +85,7 @@ def test_project_without_jobs_has_none() -> None:
 
 
 def test_jobs_by_state() -> None:
-    jobs = values(telemetry(RUNNING, ENDED, replace(RUNNING)), "dli_exporter_jobs")
+    jobs = values(telemetry(RUNNING, ENDED, RUNNING._replace()), "dli_exporter_jobs")
     assert jobs == {("prod", "running"): 2, ("prod", "ended"): 1, ("prod", "ended_unscraped"): 0}
 
 
@@ -141,14 +140,14 @@ def test_a_failed_reload_keeps_the_time_of_the_last_good_one() -> None:
     ],
 )
 def test_age_of_running_jobs(updates: list[float], quantiles: dict[str, float]) -> None:
-    jobs = [replace(RUNNING, last_update=update) for update in updates]
+    jobs = [RUNNING._replace(last_update=update) for update in updates]
     ages = values(telemetry(*jobs, ENDED), "dli_exporter_job_age_seconds")
     assert ages == {("prod", quantile): age for quantile, age in quantiles.items()}
 
 
 def test_job_that_was_never_answered_has_no_age() -> None:
     assert (
-        values(telemetry(replace(RUNNING, last_update=None)), "dli_exporter_job_age_seconds") == {}
+        values(telemetry(RUNNING._replace(last_update=None)), "dli_exporter_job_age_seconds") == {}
     )
 
 
@@ -247,7 +246,7 @@ def test_jobs_are_looked_at_again_when_one_has_changed() -> None:
     own.expect("prod", endpoints=[], reasons=[])
     ages = "dli_exporter_job_age_seconds"
     assert values(own, ages)["prod", "1"] == 10
-    jobs[0] = replace(RUNNING, last_update=95.0)
+    jobs[0] = RUNNING._replace(last_update=95.0)
     revision = 2
     assert values(own, ages)["prod", "1"] == 5
 

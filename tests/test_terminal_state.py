@@ -1,7 +1,6 @@
 """What is read of the exporter's API is what is shown."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,10 +75,10 @@ def test_speeds_of_what_runs_add_up() -> None:
         Sighting(subjob=SUBJOB._replace(id=6), first=130.0, first_done=6),
         Sighting(subjob=ended, first=100.0, first_done=0),
     ]
-    state = read(replace(JOB, listed=tuple(sightings)))
+    state = read(JOB._replace(listed=tuple(sightings)))
     assert state.indices_per_second == pytest.approx(0.5)
     assert [subjob.indices_per_second for subjob in state.subjobs][2:] == [None, None]
-    assert read(replace(JOB, listed=tuple(sightings), ended=130.0)).indices_per_second is None
+    assert read(JOB._replace(listed=tuple(sightings), ended=130.0)).indices_per_second is None
 
 
 def test_nothing_known_is_nothing_shown() -> None:
@@ -116,24 +115,24 @@ def test_a_newer_exporter_may_tell_more() -> None:
 def test_the_way_is_shown_by_time_while_it_runs_and_never_as_reported(
     changes: dict[str, Any], ratio: float | None
 ) -> None:
-    assert read(replace(JOB, **changes)).ratio == ratio
+    assert read(JOB._replace(**changes)).ratio == ratio
 
 
 def test_a_job_took_as_long_as_the_list_says() -> None:
-    ended = replace(JOB, status=JobStatus.FAILED, details=Details(start=50.0, end=80.0))
+    ended = JOB._replace(status=JobStatus.FAILED, details=Details(start=50.0, end=80.0))
     assert read(ended).took == 30
-    assert read(replace(ended, details=Details(start=50.0))).took is None
-    assert read(replace(ended, status=JobStatus.RUNNING)).took is None
+    assert read(ended._replace(details=Details(start=50.0))).took is None
+    assert read(ended._replace(status=JobStatus.RUNNING)).took is None
 
 
 def test_nothing_runs_in_a_job_that_has_ended() -> None:
-    assert read(replace(JOB, status=JobStatus.CANCELLED)).running == ()
+    assert read(JOB._replace(status=JobStatus.CANCELLED)).running == ()
 
 
 def test_text_of_others_is_harmless_from_here_on() -> None:
     evil = "\x1b[2J\u202e\n"
     sighting = Sighting(subjob=SUBJOB._replace(name=evil), first=0.0, first_done=0)
-    hostile = replace(JOB, name=evil, details=Details(queue_name=evil), listed=(sighting,))
+    hostile = JOB._replace(name=evil, details=Details(queue_name=evil), listed=(sighting,))
     state = read(hostile)
     for text in (state.name, state.queue_name, state.subjobs[0].name):
         assert text.isprintable()

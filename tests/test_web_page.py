@@ -72,12 +72,12 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
     ("passed", "shown"), [(True, "Healthy Ready"), (False, "Not healthy Not ready")]
 )
 def test_the_probes_answers_are_told(passed: bool, shown: str) -> None:
-    assert shown in text(page(state=replace(STATE, healthy=passed, ready=passed)))
+    assert shown in text(page(state=STATE._replace(healthy=passed, ready=passed)))
 
 
 def test_the_title_tells_what_matters_from_afar() -> None:
     failed = Job(key=JobKey("prod", "x"), status=JobStatus.FAILED, ended=NOW)
-    down = replace(STATE, projects=(Health(project="prod", up=False),))
+    down = STATE._replace(projects=(Health(project="prod", up=False),))
     html = page([*jobs(2), failed], down)
     assert "<title>1 project down · 2 running · 1 failed · DLI exporter</title>" in html
     assert "<title>DLI exporter</title>" in page()
@@ -95,7 +95,7 @@ def test_the_title_tells_what_matters_from_afar() -> None:
     ],
 )
 def test_each_project_is_up_or_down(health: Health, shown: str) -> None:
-    assert shown in text(page(jobs(2), replace(STATE, projects=(health,))))
+    assert shown in text(page(jobs(2), STATE._replace(projects=(health,))))
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_each_project_is_up_or_down(health: Health, shown: str) -> None:
 )
 def test_failures_tell_whom_since_when_and_how_often(changes: dict[str, Any], shown: str) -> None:
     health = Health(project="prod", up=False, failures=(replace(FAILURE, **changes),))
-    assert f"forbidden no {shown}" in text(page(state=replace(STATE, projects=(health,))))
+    assert f"forbidden no {shown}" in text(page(state=STATE._replace(projects=(health,))))
 
 
 def test_settings_that_could_not_be_read_are_told_and_which_are_in_force() -> None:
     mistakes = ("poll.interval: must be above 0", HOSTILE)
     wrong = Reload(at=NOW - 5, in_force=NOW - 3_600, mistakes=mistakes)
-    shown = text(page(state=replace(STATE, reload=wrong)))
+    shown = text(page(state=STATE._replace(reload=wrong)))
     assert "Settings not reloaded 5s ago : those of 11:00 are in force." in shown
     assert "poll.interval: must be above 0" in shown
     assert "Settings not reloaded" not in text(page())
@@ -143,7 +143,7 @@ def test_the_form_keeps_what_it_does_not_ask() -> None:
 
 
 def test_a_project_is_chosen_where_there_is_a_choice() -> None:
-    both = replace(STATE, projects=(Health(project="prod"), Health(project="test")))
+    both = STATE._replace(projects=(Health(project="prod"), Health(project="test")))
     assert "<select" not in page()
     assert '<option value="test" selected>test</option>' in page(state=both, project="test")
     assert '<option value="gone" selected>gone</option>' in page(project="gone")
@@ -185,10 +185,9 @@ def test_no_text_is_more_than_text() -> None:
         project=HOSTILE,
         failures=(replace(FAILURE, message=HOSTILE, reason=HOSTILE, job_id=HOSTILE, jobs=1),),
     )
-    hostile = replace(
-        STATE,
+    hostile = STATE._replace(
         version=HOSTILE,
-        projects=(health, replace(health, failures=())),
+        projects=(health, health._replace(failures=())),
         reload=Reload(at=1.0, in_force=1.0, mistakes=(HOSTILE,)),
     )
     html = page(jobs(1), hostile, q=HOSTILE, project=HOSTILE)
@@ -204,7 +203,7 @@ def test_others_have_turns_while_it_is_made() -> None:
 
 def test_a_page_of_another_version_or_style_is_another_build() -> None:
     builds = [
-        re.findall(r'data-build="([^"]*)"', page(state=replace(STATE, version=version)))
+        re.findall(r'data-build="([^"]*)"', page(state=STATE._replace(version=version)))
         for version in ("1.2.3", "1.2.4")
     ]
     assert builds[0] != builds[1]

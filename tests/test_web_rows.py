@@ -1,7 +1,6 @@
 """The table of jobs: what a row says, and that nothing in it can be more than text."""
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from exporter.web.selection import SORTS, STATUSES, Query
 
 NOW: Final = 1_795_003_200.0
 JOB: Final = Job(key=JobKey("prod", "85798b38"), name="nightly", status=JobStatus.RUNNING)
-ENDED: Final = replace(JOB, status=JobStatus.FINISHED, ended=NOW - 60, ratio=1.0)
+ENDED: Final = JOB._replace(status=JobStatus.FINISHED, ended=NOW - 60, ratio=1.0)
 
 
 class _Text(HTMLParser):
@@ -52,7 +51,7 @@ def parsed(job: Job, stale: float = 300.0) -> _Text:
 
 
 def column(shown: str, /, **changes: Any) -> str:
-    return parsed(replace(JOB, **changes)).columns[shown]
+    return parsed(JOB._replace(**changes)).columns[shown]
 
 
 def test_every_status_has_a_name_and_every_column_can_be_sorted() -> None:
@@ -108,7 +107,7 @@ def test_progress_says_of_what_it_is(changes: dict[str, Any], shown: str) -> Non
 
 
 def test_a_bar_has_a_value_and_a_name() -> None:
-    bars = [attrs for tag, attrs in parsed(replace(JOB, ratio=1.35)).tags if tag == "progress"]
+    bars = [attrs for tag, attrs in parsed(JOB._replace(ratio=1.35)).tags if tag == "progress"]
     assert bars == [{"value": "1.000", "aria-label": "Progress of nightly"}]
 
 
@@ -190,7 +189,7 @@ def test_the_end_of_a_running_job_and_its_deadline(changes: dict[str, Any], show
 def test_the_end_of_an_ended_job_and_its_deadline(
     status: JobStatus, deadline: float | None, shown: str
 ) -> None:
-    ended = replace(ENDED, status=status, deadline=deadline)
+    ended = ENDED._replace(status=status, deadline=deadline)
     assert parsed(ended).columns["end"] == shown
 
 
@@ -202,13 +201,13 @@ def test_failed_tasks_are_a_number_or_nothing() -> None:
 
 @pytest.mark.parametrize(("age", "warned"), [(300, False), (301, True)])
 def test_old_data_are_pointed_at(age: float, warned: bool) -> None:
-    text = row(replace(JOB, last_update=NOW - age), now=NOW, stale=300.0)
+    text = row(JOB._replace(last_update=NOW - age), now=NOW, stale=300.0)
     assert ('class="warn"' in text) is warned
-    assert parsed(replace(JOB, last_update=NOW - age)).columns["updated"].startswith("5m")
+    assert parsed(JOB._replace(last_update=NOW - age)).columns["updated"].startswith("5m")
 
 
 def test_data_of_an_ended_job_grow_no_older() -> None:
-    assert parsed(replace(ENDED, last_update=1.0)).columns["updated"] == "final"
+    assert parsed(ENDED._replace(last_update=1.0)).columns["updated"] == "final"
 
 
 def described(text: str) -> Details:
@@ -219,8 +218,7 @@ def described(text: str) -> Details:
     "text", ["<script>alert(1)</script>", "\"' onclick=x ", "</td></table>", "\u202ea\x00"]
 )
 def test_no_text_is_more_than_text(text: str) -> None:
-    hostile = replace(
-        JOB,
+    hostile = JOB._replace(
         key=JobKey(text, text),
         name=text,
         ratio=0.5,
@@ -228,8 +226,7 @@ def test_no_text_is_more_than_text(text: str) -> None:
         details=described(text),
         listed=(subjob(1, name=text),),
     )
-    tame = replace(
-        hostile,
+    tame = hostile._replace(
         key=JobKey("a", "a"),
         name="a",
         details=described("a"),

@@ -1,7 +1,6 @@
 """Which jobs the status page shows, and in which order."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -199,8 +198,8 @@ def test_the_progress_shown_is_that_of_time_where_history_gives_one() -> None:
 
 def test_the_end_is_the_told_one_then_the_seen_one_then_the_expected_one() -> None:
     expected = job("1", expected_end=NOW)
-    seen = replace(expected, ended=NOW - 5)
-    told = replace(seen, details=Details(end=NOW - 7))
+    seen = expected._replace(ended=NOW - 5)
+    told = seen._replace(details=Details(end=NOW - 7))
     assert [end(each) for each in (job("1"), expected, seen, told)] == [
         None,
         NOW,

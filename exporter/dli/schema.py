@@ -4,53 +4,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-from ..jobs.model import (
-    Counts,
-    Details,
-    JobStatus,
-    KillReason,
-    ListedJob,
-    Observation,
-    SubJob,
-    SubJobStatus,
-)
+from ..jobs.model import Details, JobStatus, ListedJob, Observation
 from .errors import ParseError
-from .fields import Notes, Record, cut, is_count, load
-from .kills import kill_reason
+from .fields import Notes, Record, cut, load
 from .refusals import classify, code_and_message
+from .subjobs import FIELDS as SUBJOB_FIELDS
+from .subjobs import read_subjobs
 from .times import DEFAULT_ZONES
 
-LONGEST_NAME: Final = 128
-"""Sub-job names are cut at this many bytes."""
 LONGEST_STATEMENT: Final = 65_536
 """Statements are cut at this many bytes: some hold a megabyte of values."""
 
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _LONGEST_WORD: Final = 64
-_NOBODY: Final[Mapping[KillReason, int]] = MappingProxyType({})
-
-# Field of the answer (Spark's JobData in snake_case, dli_02_0296) -> field of Counts.
-_COUNTS: Final = {
-    "num_tasks": "tasks",
-    "num_active_tasks": "tasks_active",
-    "num_completed_tasks": "tasks_completed",
-    "num_skipped_tasks": "tasks_skipped",
-    "num_failed_tasks": "tasks_failed",
-    "num_killed_tasks": "tasks_killed",
-    "num_completed_indices": "indices_completed",
-    "num_active_stages": "stages_active",
-    "num_completed_stages": "stages_completed",
-    "num_skipped_stages": "stages_skipped",
-    "num_failed_stages": "stages_failed",
-}
+_STATUSES: Final[Mapping[str, JobStatus]] = {status.value: status for status in JobStatus}
+_UNKNOWN: Final = JobStatus.UNKNOWN
 _JOB_FIELDS: Final = ("job_id", "is_success", "status", "progress", "sub_job_id", "sub_jobs")
-_SUBJOB_FIELDS: Final = (
-    *("id", "name", "status", "submission_time", "completion_time", "stage_ids"),
-    *_COUNTS,
-    "killed_tasks_summary",
-)
+_KEPT: Final = frozenset({"progress", "sub_job_id", "sub_jobs"})
+_DOCUMENTED: Final = frozenset({*_JOB_FIELDS, "message"})
 _ROW_FIELDS: Final = (
     *("job_id", "status", "queue_name", "job_type", "engine_type", "owner", "database_name"),
     *("tags", "start_time", "end_time", "duration", "input_size", "input_row_count"),
@@ -59,13 +32,11 @@ _ROW_FIELDS: Final = (
 FIELDS: Final = (
     "body",
     *_JOB_FIELDS,
-    *(f"sub_jobs.{name}" for name in _SUBJOB_FIELDS),
+    *(f"sub_jobs.{name}" for name in SUBJOB_FIELDS),
     *("job_count", "jobs"),
     *(f"jobs.{name}" for name in _ROW_FIELDS),
 )
 """Every field that an answer's ``unreadable`` and ``out_of_range``, or a ParseError, can name."""
-
-_Word = TypeVar("_Word", JobStatus, SubJobStatus)
 
 
 class Answer(NamedTuple):
@@ -114,14 +85,13 @@ def parse_progress(
     _refuse_other_job(record, job_id)
     word = _word(record, "status")
     observation = Observation(
-        status=_known(JobStatus, word),
+        status=_status(word),
         progress=_progress(record),
         subjob_id=_subjob_id(record),
-        subjobs=_subjobs(record, notes, zones),
-        malformed=frozenset(notes.unreadable & {"progress", "sub_job_id", "sub_jobs"}),
+        subjobs=read_subjobs(record, notes, zones),
+        malformed=_KEPT & notes.unreadable,
     )
-    unreadable, out_of_range = _sorted(notes)
-    return Answer(observation, unreadable, out_of_range, word)
+    return Answer(observation, *_sorted(notes), word)
 
 
 def parse_jobs(body: bytes) -> JobsPage:
@@ -151,11 +121,13 @@ def _answer(body: bytes, notes: Notes, *, expected: str) -> Record:
         if code:
             raise classify(200, code, message)
         raise ParseError(f"the answer is {_described(document)} instead of an object")
-    record = Record(document, notes)
-    code, message = code_and_message(document)
+    record = Record(document, notes, documented=_DOCUMENTED)
+    failed = record.flag("is_success") is False
     # A code beside a good answer is an odd note, not an error (status example of 2021).
-    if record.flag("is_success") is False or (code and expected not in record):
-        raise classify(200, code, message or ("" if code else "is_success is false"))
+    if failed or expected not in record:
+        code, message = code_and_message(document)
+        if failed or code:
+            raise classify(200, code, message or ("" if code else "is_success is false"))
     return record
 
 
@@ -176,11 +148,8 @@ def _word(record: Record, name: str) -> str:
     return word[:_LONGEST_WORD]
 
 
-def _known(words: type[_Word], word: str) -> _Word:
-    try:
-        return words(word.upper())
-    except ValueError:
-        return words("UNKNOWN")
+def _status(word: str) -> JobStatus:
+    return _STATUSES.get(word.upper(), _UNKNOWN)
 
 
 def _progress(record: Record) -> float | None:
@@ -198,69 +167,6 @@ def _subjob_id(record: Record) -> int | None:
     return number
 
 
-def _subjobs(record: Record, notes: Notes, zones: Mapping[str, int]) -> tuple[SubJob, ...]:
-    """Read the sub-jobs, ordered by id; of two with one id the one listed last stands."""
-    found: dict[int, SubJob] = {}
-    dropped = False
-    for entry in record.items("sub_jobs") or ():
-        subjob = _subjob(entry, notes, zones)
-        if subjob is None:
-            dropped = True
-        else:
-            found[subjob.id] = subjob
-    if dropped:
-        record.unreadable("sub_jobs.id")
-    return tuple(found[number] for number in sorted(found))
-
-
-def _subjob(entry: object, notes: Notes, zones: Mapping[str, int]) -> SubJob | None:
-    """Read one sub-job; None if it cannot be told which one it is."""
-    if not isinstance(entry, dict):
-        return None
-    record = Record(entry, notes, "sub_jobs.")
-    number = record.integer("id")
-    if number is None or number < 0:
-        return None
-    counts = dict(zip(_COUNTS.values(), record.counts(_COUNTS), strict=True))
-    return SubJob(
-        id=number,
-        status=_known(SubJobStatus, record.text("status")),
-        name=record.text("name", LONGEST_NAME),
-        counts=Counts(stages=_stages(record), **counts),
-        killed=_killed(record),
-        submitted=record.time("submission_time", zones),
-        completed=record.time("completion_time", zones),
-    )
-
-
-def _stages(record: Record) -> int | None:
-    if record.raw("stage_ids") is None:
-        return None
-    stages = record.items("stage_ids")
-    return None if stages is None else len(stages)
-
-
-def _killed(record: Record) -> Mapping[KillReason, int]:
-    summary = record.raw("killed_tasks_summary")
-    if not summary and isinstance(summary, dict | None):
-        return _NOBODY
-    if not isinstance(summary, dict):
-        record.unreadable("killed_tasks_summary")
-        return _NOBODY
-    notes = Notes()
-    counted: dict[KillReason, int] = {}
-    for text, value in summary.items():
-        count = value if is_count(value) else Record({"count": value}, notes).count("count")
-        if count is not None:
-            reason = kill_reason(text)
-            counted[reason] = counted.get(reason, 0) + count
-    if notes.unreadable:
-        record.unreadable("killed_tasks_summary")
-    if notes.out_of_range:
-        record.out_of_range("killed_tasks_summary")
-    return MappingProxyType(counted)
-
-
 def _row(row: object, notes: Notes) -> ListedJob | None:
     """Read one listed job; None if it has no proper id or no status."""
     if not isinstance(row, dict):
@@ -276,7 +182,7 @@ def _row(row: object, notes: Notes) -> ListedJob | None:
         return None
     return ListedJob(
         job_id=job_id,
-        status=_known(JobStatus, word),
+        status=_status(word),
         details=_details(record),
         statement=record.text("statement", LONGEST_STATEMENT),
     )

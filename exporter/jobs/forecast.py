@@ -1,6 +1,6 @@
 """What is expected of the jobs that are watched: each run is followed, and learnt from."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .history import History, Run, expect
 from .model import Details, Job, JobKey, JobStatus, ListedJob
@@ -28,24 +28,22 @@ class Forecast:
 
     def identify(self, key: JobKey, row: ListedJob) -> None:
         """Learn which statement a job runs."""
-        course = self._courses.setdefault(key, _Course())
+        course = self._course(key)
         if row.statement and not course.statement:
             course.statement = _statement(key.project, row)
 
     def follow(self, job: Job, *, now: float) -> Job:
         """Return a job with what is expected of it after an answer of ``now`` (Unix seconds)."""
-        course = self._courses.setdefault(job.key, _Course())
+        course = self._course(job.key)
         if course.began is None and job.status is JobStatus.RUNNING:
             course.began = now
         if _told(job):
             course.trace = course.trace.seen(now, achieved(job))
         runs = self._history.runs(course.statement) if course.statement else ()
-        expected = expect(job, runs, start=_start(job, course), now=now)
-        figures = (expected.duration, expected.end, expected.ratio)
-        if figures == (job.expected_duration, job.expected_end, job.expected_ratio):
+        duration, end, ratio = expected = expect(job, runs, start=_start(job, course), now=now)
+        if expected == (job.expected_duration, job.expected_end, job.expected_ratio):
             return job
-        duration, end, ratio = figures
-        return replace(job, expected_duration=duration, expected_end=end, expected_ratio=ratio)
+        return job._replace(expected_duration=duration, expected_end=end, expected_ratio=ratio)
 
     def finish(self, job: Job) -> None:
         """Remember a run that is over, if it finished and its statement and times are known."""
@@ -69,6 +67,11 @@ class Forecast:
             start, end = times
             run = Run(job_id=row.job_id, ended=end, duration=end - start)
             self._history.record(_statement(project, row), run)
+
+    def _course(self, key: JobKey) -> _Course:
+        if (course := self._courses.get(key)) is None:
+            course = self._courses[key] = _Course()
+        return course
 
     def forget(self, key: JobKey) -> None:
         """Forget the course of a job that is watched no more; what it taught stays."""

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from .model import Job, JobStatus
 from .profile import Profile, achieved
-from .progress import expected_work, running
+from .progress import running
 
 RUNS: Final = 10
 """Runs of a statement that are remembered: the last ones."""
@@ -112,10 +112,10 @@ def _at_own_speed(job: Job, elapsed: float, now: float) -> float | None:
 
     A task that runs is on average half done.
     """
-    subjobs = [sighting.subjob for sighting in job.listed]
-    work = expected_work(subjobs, job.gone)
-    done = work[0] + sum(map(running, subjobs)) / 2 if work else 0.0
-    return now + elapsed * max(work[1] - done, 0.0) / done if work and done else None
+    if job.work is None:
+        return None
+    done = job.work.done + sum([running(sighting.subjob) for sighting in job.listed]) / 2
+    return now + elapsed * max(job.work.expected - done, 0.0) / done if done else None
 
 
 def _remaining(job: Job, runs: Sequence[Run], elapsed: float, duration: float) -> float:

@@ -20,7 +20,7 @@ def achieved(job: Job) -> float:
     This measures the work of runs against each other: the same statement runs in the same
     sub-jobs, while the number of their tasks follows the size of the data.
     """
-    ratios = (subjob_ratio(sighting.subjob) or 0.0 for sighting in job.listed)
+    ratios = [subjob_ratio(sighting.subjob) or 0.0 for sighting in job.listed]
     return len(job.gone.subjobs) + sum(ratios)
 
 

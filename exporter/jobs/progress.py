@@ -2,23 +2,27 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from operator import attrgetter
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
-from .model import Counts, Gone, Job, JobStatus, Observation, Sighting, SubJob, SubJobStatus
+from .model import Counts, Gone, JobStatus, Sighting, SubJob, SubJobStatus, Work
 
-_advancing: Final = attrgetter("tasks_completed", "indices_completed", "stages_completed")
+_SUCCEEDED: Final = SubJobStatus.SUCCEEDED
+
+Part: TypeAlias = tuple[SubJob, int, int | None]
+"""A sub-job, the indices that it has completed, and those that it has to, if they are known."""
 
 
 def add(counts: Iterable[Counts]) -> Counts:
     """Sum figure by figure; a figure that none of them has stays None."""
-    return Counts(*map(_sum, zip(*counts, strict=True)))
+    columns = list(zip(*counts, strict=True))
+    try:
+        return Counts(*map(sum, columns))
+    except TypeError:  # a figure is missing, which is rare
+        return Counts(*map(_sum, columns))
 
 
 def _sum(column: tuple[int | None, ...]) -> int | None:
-    if None not in column:  # as a rule
-        return sum(column) if column else None  # type: ignore[arg-type]  # None is not in it
     given = [figure for figure in column if figure is not None]
     return sum(given) if given else None
 
@@ -53,11 +57,12 @@ def work(subjob: SubJob) -> int | None:
     what it really executed. What a failed one left undone stays undone: else a failed job
     would read as complete. None while the API gives no number of tasks.
     """
-    if subjob.status is SubJobStatus.SUCCEEDED:
+    if subjob.status is _SUCCEEDED:
         return done(subjob)
-    if subjob.counts.tasks is None:
+    counts = subjob.counts
+    if counts.tasks is None:
         return None
-    return max(subjob.counts.tasks - (subjob.counts.tasks_skipped or 0), 0)
+    return max(counts.tasks - (counts.tasks_skipped or 0), 0)
 
 
 def subjob_ratio(subjob: SubJob) -> float | None:
@@ -66,27 +71,35 @@ def subjob_ratio(subjob: SubJob) -> float | None:
     Success is 1 whatever the counts say: sub-jobs were seen to succeed at 61 of 88. A
     failed one keeps the share that it had reached of all its tasks.
     """
-    if subjob.status is SubJobStatus.SUCCEEDED:
+    if subjob.status is _SUCCEEDED:
         return 1.0
-    if subjob.counts.tasks is None:
+    counts = subjob.counts
+    if counts.tasks is None:
         return None
-    size = subjob.counts.tasks - (subjob.counts.tasks_skipped or 0)
+    size = counts.tasks - (counts.tasks_skipped or 0)
     return min(done(subjob) / size, 1.0) if size > 0 else 0.0
 
 
-def known_work(listed: Iterable[SubJob], gone: Gone) -> tuple[int, int] | None:
+def parts(subjobs: Iterable[SubJob]) -> list[Part]:
+    """Return what each sub-job has done and has to do, from which the job's work is known."""
+    return [(subjob, done(subjob), work(subjob)) for subjob in subjobs]
+
+
+def known_work(listed: Iterable[Part], gone: Gone) -> tuple[int, int] | None:
     """Return the indices completed and the indices to complete, over all sub-jobs seen.
 
     None while the size of no sub-job is known.
     """
-    sizes = [(done(subjob), size) for subjob in listed if (size := work(subjob)) is not None]
-    if not sizes and not gone.subjobs:
-        return None
-    achieved = sum(min(finished, size) for finished, size in sizes)
-    return gone.done + achieved, gone.work + sum(size for _, size in sizes)
+    known, achieved, whole = bool(gone.subjobs), gone.done, gone.work
+    for _, finished, size in listed:
+        if size is not None:
+            known = True
+            achieved += min(finished, size)
+            whole += size
+    return (achieved, whole) if known else None
 
 
-def expected_work(listed: Iterable[SubJob], gone: Gone) -> tuple[float, float] | None:
+def expected_work(listed: Iterable[Part], gone: Gone) -> Work | None:
     """Return the indices completed and those to expect of the whole job.
 
     The known work is too much and too little. Too much, as the tasks that a running sub-job
@@ -95,24 +108,29 @@ def expected_work(listed: Iterable[SubJob], gone: Gone) -> tuple[float, float] |
     has been a second one, one more of the median size is expected. None while the size of no
     sub-job is known.
     """
-    subjobs = tuple(listed)
-    executed, told = _executed(subjobs)
+    listed = tuple(listed)
+    executed, told = _executed(listed)
     executed, told = executed + gone.executed, told + gone.told
-    share = executed / told if told else 1
-    sizes = {s.id: size for s in subjobs if (size := _expected_size(s, share))}
-    achieved = gone.done + sum(min(done(s), sizes.get(s.id, 0)) for s in subjobs)
+    share = executed / told if told else 1.0
+    achieved: float = gone.done
+    sizes: dict[int, float] = {}
+    for part in listed:
+        if size := _expected_size(part, share):
+            subjob, finished, _ = part
+            sizes[subjob.id] = size
+            achieved += min(finished, size)
     sizes |= gone.sizes
-    return (achieved, sum(sizes.values()) + _unseen(sizes.values())) if sizes else None
+    return Work(achieved, sum(sizes.values()) + _unseen(sizes.values())) if sizes else None
 
 
-def _executed(subjobs: Iterable[SubJob]) -> tuple[int, int]:
+def _executed(listed: Iterable[Part]) -> tuple[int, int]:
     """Return the tasks executed and announced by those of several stages that succeeded."""
-    pairs = [
-        (min(done(subjob), subjob.counts.tasks), subjob.counts.tasks)
-        for subjob in subjobs
-        if subjob.status is SubJobStatus.SUCCEEDED and subjob.counts.tasks and _staged(subjob)
-    ]
-    return sum(executed for executed, _ in pairs), sum(told for _, told in pairs)
+    executed = told = 0
+    for subjob, finished, _ in listed:
+        if subjob.status is _SUCCEEDED and (tasks := subjob.counts.tasks) and _staged(subjob):
+            executed += min(finished, tasks)
+            told += tasks
+    return executed, told
 
 
 def _staged(subjob: SubJob) -> bool:
@@ -120,11 +138,11 @@ def _staged(subjob: SubJob) -> bool:
     return (subjob.counts.stages or 0) > 1
 
 
-def _expected_size(subjob: SubJob, share: float) -> float | None:
-    size = work(subjob)
-    if size is None or subjob.status.ended or not _staged(subjob):
+def _expected_size(part: Part, share: float) -> float | None:
+    subjob, finished, size = part
+    if share == 1.0 or size is None or subjob.status.ended or not _staged(subjob):
         return size
-    return max(size * share, min(done(subjob), size))
+    return max(size * share, min(finished, size))
 
 
 def _unseen(sizes: Iterable[float]) -> float:
@@ -136,9 +154,7 @@ def _unseen(sizes: Iterable[float]) -> float:
     return rising[(len(rising) - 1) // 2] if len(rising) > 1 else 0
 
 
-def job_ratio(
-    status: JobStatus, expected: tuple[float, float] | None, previous: float | None
-) -> float | None:
+def job_ratio(status: JobStatus, work: Work | None, previous: float | None) -> float | None:
     """Return the honest ratio of a job, 0 to 1; None while nothing tells it.
 
     FINISHED is 1; FAILED and CANCELLED keep the last value; otherwise it is work done over
@@ -148,8 +164,8 @@ def job_ratio(
         return 1.0
     if status.terminal:
         return previous
-    if expected is not None:
-        return expected[0] / expected[1]
+    if work is not None:
+        return work.done / work.expected
     # Nothing has run before the launch; later, nothing known is not the same as nothing done.
     return 0.0 if status is JobStatus.LAUNCHING else previous
 
@@ -161,7 +177,7 @@ def gone(subjobs: Mapping[int, SubJob]) -> Gone:
     UNKNOWN, and its work what it was last seen to have done.
     """
     sizes = {number: _final_work(subjob) for number, subjob in subjobs.items()}
-    executed, told = _executed(subjobs.values())
+    executed, told = _executed(parts(subjobs.values()))
     return Gone(
         subjobs=MappingProxyType(subjobs),
         statuses=MappingProxyType(Counter(map(_final_status, subjobs.values()))),
@@ -190,37 +206,30 @@ def _at_rest(subjob: SubJob) -> Counts:
     )
 
 
-def advanced(job: Job, observation: Observation) -> bool:
-    """Whether an answer shows movement since the last one.
-
-    That is a changed status, a new sub-job, a sub-job's changed status or any completed
-    count that grew.
-    """
-    if job.status is not observation.status:
-        return True
-    known = {sighting.subjob.id: sighting.subjob for sighting in job.listed}
-    return any(
-        _moved(known.get(subjob.id) or job.gone.subjobs.get(subjob.id), subjob)
-        for subjob in observation.subjobs
-    )
-
-
-def _moved(before: SubJob | None, after: SubJob) -> bool:
+def advanced(before: SubJob | None, after: SubJob) -> bool:
+    """Whether a sub-job moved between two sights: it is new, or its status another, or it grew."""
+    if after is before:
+        return False
     if before is None or before.status is not after.status:
         return True
-    pairs = zip(_advancing(before.counts), _advancing(after.counts), strict=True)
-    return any(new is not None and new > (old or 0) for old, new in pairs)
+    old, new = before.counts, after.counts
+    return (
+        (new.indices_completed or 0) > (old.indices_completed or 0)
+        or (new.tasks_completed or 0) > (old.tasks_completed or 0)
+        or (new.stages_completed or 0) > (old.stages_completed or 0)
+    )
 
 
 def sighted(subjob: SubJob, before: Sighting | None, now: float) -> Sighting:
-    """Return what is known of a listed sub-job after seeing it at ``now`` (Unix seconds)."""
+    """Return what is known of a listed sub-job after seeing it at ``now`` (Unix seconds).
+
+    That is the same value if nothing has changed.
+    """
     first, first_done = (before.first, before.first_done) if before else (now, done(subjob))
-    return Sighting(
-        subjob=subjob,
-        first=first,
-        first_done=first_done,
-        expected_end=expected_end(subjob, first=first, first_done=first_done, now=now),
-    )
+    end = expected_end(subjob, first=first, first_done=first_done, now=now)
+    if before and subjob is before.subjob and end == before.expected_end:
+        return before
+    return Sighting(subjob, first, first_done, end)
 
 
 def expected_end(subjob: SubJob, *, first: float, first_done: int, now: float) -> float | None:
@@ -228,7 +237,10 @@ def expected_end(subjob: SubJob, *, first: float, first_done: int, now: float) -
 
     None until it has completed an index under the exporter's eyes, and once it has ended.
     """
-    size, gained, elapsed = work(subjob), done(subjob) - first_done, now - first
-    if subjob.status.ended or size is None or gained <= 0 or elapsed <= 0:
+    if subjob.status.ended:
         return None
-    return now + max(size - done(subjob), 0) * elapsed / gained
+    size, finished = work(subjob), done(subjob)
+    gained, elapsed = finished - first_done, now - first
+    if size is None or gained <= 0 or elapsed <= 0:
+        return None
+    return now + max(size - finished, 0) * elapsed / gained

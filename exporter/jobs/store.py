@@ -1,11 +1,19 @@
 """Jobs in memory: observations are folded in, and each change yields a new value."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from .model import Gone, Job, JobKey, ListedJob, Observation, Sighting, SubJob
-from .progress import add, advanced, expected_work, filled, gone, job_ratio, known_work, sighted
+from .model import Counts, Gone, Job, JobKey, ListedJob, Observation, Sighting, SubJob, Work
+from .progress import (
+    add,
+    advanced,
+    expected_work,
+    filled,
+    gone,
+    job_ratio,
+    known_work,
+    parts,
+    sighted,
+)
 
 
 class JobStore:
@@ -46,24 +54,22 @@ def fold(job: Job, observation: Observation, *, now: float) -> Job:
     Fields that the answer gave in an unreadable form keep their last good value.
     Nothing is frozen by a terminal status: counters move late, and a job may come back.
     """
-    listed, left = job.listed, job.gone
+    status, listed, left, moved = observation.status, job.listed, job.gone, False
     if "sub_jobs" not in observation.malformed:
-        listed = _listed(job, observation.subjobs, now)
-        left = _gone(job, listed)
-    status, subjobs = observation.status, [sighting.subjob for sighting in listed]
-    known = known_work(subjobs, left)
+        listed, left, moved = _sighted(job, observation.subjobs, now)
+    counts, indices, work = _sums(job, listed, left)
     reported = job if observation.malformed & {"progress", "sub_job_id"} else observation
-    return replace(
-        job,
+    return job._replace(
         status=status,
         progress=reported.progress,
         subjob_id=reported.subjob_id,
         listed=listed,
         gone=left,
-        counts=add([left.counts, *(subjob.counts for subjob in subjobs)]),
-        indices=known and known[1],
-        ratio=job_ratio(status, expected_work(subjobs, left), job.ratio),
-        last_progress=now if advanced(job, observation) else job.last_progress,
+        counts=counts,
+        indices=indices,
+        work=work,
+        ratio=job_ratio(status, work, job.ratio),
+        last_progress=now if moved or status is not job.status else job.last_progress,
         last_update=now,
         ended=(job.ended or now) if status.terminal else None,
     )
@@ -82,8 +88,7 @@ def describe(job: Job, row: ListedJob, *, now: float) -> Job:
     if told is job.status and row.details == job.details:
         return job
     news = told is not job.status
-    return replace(
-        job,
+    return job._replace(
         details=row.details,
         status=told,
         ratio=job_ratio(told, None, job.ratio),
@@ -93,36 +98,60 @@ def describe(job: Job, row: ListedJob, *, now: float) -> Job:
     )
 
 
-def _listed(job: Job, subjobs: tuple[SubJob, ...], now: float) -> tuple[Sighting, ...]:
+def _sighted(
+    job: Job, subjobs: Iterable[SubJob], now: float
+) -> tuple[tuple[Sighting, ...], Gone, bool]:
+    """Return the sub-jobs that are listed, those that are no more, and whether any moved."""
     before = {sighting.subjob.id: sighting for sighting in job.listed}
-
-    def sight(subjob: SubJob) -> Sighting:
-        sighting = before.get(subjob.id)
-        earlier = sighting.subjob if sighting else job.gone.subjobs.get(subjob.id)
-        return sighted(_completed(subjob, earlier), sighting, now)
-
-    return tuple(map(sight, subjobs))
+    sightings, moved = [], False
+    for told in subjobs:
+        sighting = before.pop(told.id, None)
+        earlier = sighting.subjob if sighting else job.gone.subjobs.get(told.id)
+        subjob = _completed(told, earlier)
+        moved = moved or advanced(earlier, subjob)
+        sightings.append(sighted(subjob, sighting, now))
+    listed = tuple(sightings)
+    left = {number: sighting.subjob for number, sighting in before.items()}
+    return job.listed if listed == job.listed else listed, _gone(job, listed, left), moved
 
 
 def _completed(subjob: SubJob, earlier: SubJob | None) -> SubJob:
-    """Fill what an answer leaves out with what an earlier one gave."""
+    """Fill what an answer leaves out with what an earlier one gave; the same value if it can be."""
     if earlier is None:
         return subjob
-    whole: dict[str, Any] = {
-        "name": subjob.name or earlier.name,
-        "counts": filled(subjob.counts, earlier.counts),
-        "killed": subjob.killed or earlier.killed,
-        "submitted": earlier.submitted if subjob.submitted is None else subjob.submitted,
-        "completed": earlier.completed if subjob.completed is None else subjob.completed,
-    }
-    same = all(getattr(subjob, name) is value for name, value in whole.items())
-    return subjob if same else subjob._replace(**whole)  # to copy costs more than to look
+    whole = SubJob(
+        subjob.id,
+        subjob.status,
+        subjob.name or earlier.name,
+        filled(subjob.counts, earlier.counts),
+        subjob.killed or earlier.killed,
+        earlier.submitted if subjob.submitted is None else subjob.submitted,
+        earlier.completed if subjob.completed is None else subjob.completed,
+    )
+    return earlier if whole == earlier else whole
 
 
-def _gone(job: Job, listed: tuple[Sighting, ...]) -> Gone:
+def _gone(job: Job, listed: Iterable[Sighting], left: dict[int, SubJob]) -> Gone:
     """Return the sub-jobs that are listed no more: the same value if none left or came back."""
-    present = {sighting.subjob.id for sighting in listed}
-    left = {s.subjob.id: s.subjob for s in job.listed if s.subjob.id not in present}
-    if not left and present.isdisjoint(job.gone.subjobs):
+    earlier = job.gone.subjobs
+    if not left and not earlier:
         return job.gone
-    return gone({i: s for i, s in job.gone.subjobs.items() if i not in present} | left)
+    present = {sighting.subjob.id for sighting in listed}
+    if not left and present.isdisjoint(earlier):
+        return job.gone
+    return gone({i: subjob for i, subjob in earlier.items() if i not in present} | left)
+
+
+def _sums(
+    job: Job, listed: tuple[Sighting, ...], left: Gone
+) -> tuple[Counts, int | None, Work | None]:
+    """Return the counts over all sub-jobs, and the work known and expected."""
+    if listed is job.listed and left is job.gone:
+        return job.counts, job.indices, job.work
+    subjobs = [sighting.subjob for sighting in listed]
+    counts = [subjob.counts for subjob in subjobs]
+    if left.subjobs:
+        counts.append(left.counts)
+    work = parts(subjobs)
+    known = known_work(work, left)
+    return add(counts), known and known[1], expected_work(work, left)

@@ -1,7 +1,7 @@
 """The lines of one job: what is constant in them is made once, and only what changed again."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import compress
@@ -136,7 +136,7 @@ class Renderer:
         named = job
         if self._shown is SubJobs.NONE or _names_hidden(job, shown):
             # What the API reports is that sub-job's, so it must not pass for the job's.
-            named = replace(job, progress=None, subjob_id=None)
+            named = job._replace(progress=None, subjob_id=None)
         known = {one.sighting.subjob.id: one for one in before.subjobs} if before else {}
         subjobs = tuple(
             one

@@ -259,7 +259,7 @@ def job(number: int = 0, **changes: Any) -> Job:
         details=Details(queue_name="etl", owner="mei", start=NOW - 900),
         listed=(Sighting(subjob=running, first=NOW, first_done=0, expected_end=NOW + 30),),
     )
-    return replace(usual, **changes)
+    return usual._replace(**changes)
 
 
 JOBS: Final = (
@@ -501,7 +501,7 @@ async def test_what_somebody_types_selects_or_reads_stays_as_it_is(
         "getSelection().selectAllChildren(document.querySelector('tbody tr td.project'))"
     )
     await page.run("scrollTo(0, 300)")
-    site.jobs = tuple(replace(each, ratio=0.99) for each in JOBS[1:])
+    site.jobs = tuple(each._replace(ratio=0.99) for each in JOBS[1:])
     asked = site.asked
     await page.run(AGAIN)
     await page.until("document.querySelectorAll('tbody tr')[0].innerText.includes('job 01')")
@@ -518,7 +518,7 @@ async def test_what_somebody_types_selects_or_reads_stays_as_it_is(
 async def test_another_version_is_loaded_as_a_whole(page: Browser, site: Site) -> None:
     await page.open(site.url)
     await page.run("window.mine = true")
-    site.state = replace(STATE, version="1.2.4")
+    site.state = STATE._replace(version="1.2.4")
     await page.run(AGAIN)
     await page.until("window.mine === undefined && document.querySelector('h1')")
     assert await page.texts("h1 small") == ["1.2.4"]
