@@ -1,5 +1,6 @@
 """Whom to ask next, and when."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -275,5 +276,45 @@ def test_the_longer_the_period_the_more_a_missed_scrape_costs() -> None:
     assert lasting(*[0.1] * 99, 0.3).patience(60.0) == 0.3
 
 
+def test_a_slow_call_is_not_waited_for_if_few_of_a_round_depart_so_late() -> None:
+    calls = lasting(*[0.1] * 90, *[0.5] * 10)
+    assert calls.patience(15.0, 0.5) == 0.5
+    # One in ten takes 0.4 seconds more and misses if among the last 4 % of a round.
+    assert calls.patience(15.0, 10.0) == 0.1
+
+
+def misses(seconds: float, kept: float, spread: float) -> float:
+    """Give the share of a round's calls that miss the scrape if they take so long."""
+    late = max(0.0, seconds - kept)
+    return float(late > 0) if not spread else min(1.0, late / spread)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 0.1, 0.5, 2.0, 5.0, 14.0])
+@pytest.mark.parametrize("period", [1.0, 15.0, 60.0])
+def test_no_other_patience_has_a_lower_mean_age(period: float, spread: float) -> None:
+    chance = random.Random(f"{period} {spread}")  # noqa: S311 - no secret
+    for _ in range(50):
+        usual = [chance.uniform(0.1, 0.3) for _ in range(chance.randint(1, 60))]
+        seconds = usual + [chance.uniform(0.3, 3.0) for _ in range(chance.randint(0, 5))]
+
+        def cost(kept: float, each: list[float] = seconds) -> float:
+            missed = sum(misses(late, kept, spread) for late in each)
+            return kept + missed * period / (len(each) + 1)
+
+        kept = lasting(*seconds).patience(period, spread)
+        assert cost(kept) == pytest.approx(min(cost(each) for each in seconds))
+
+
+def test_what_is_kept_for_the_last_call_is_weighed_anew_for_each_scrape() -> None:
+    asked = running((A, 10.0))
+    asked.schedule.lasted(0.2)
+    asked.expected = Expected(100.0, 90.0)
+    assert asked.wait(99.0) == pytest.approx(0.8)
+    asked.schedule.lasted(0.5)
+    assert asked.wait(99.0) == pytest.approx(0.8)
+    asked.expected = Expected(190.0, 90.0)
+    assert asked.wait(189.0) == pytest.approx(0.5)
+
+
 def test_old_calls_are_forgotten() -> None:
-    assert lasting(5.0, 4.0, *[0.1] * 300).patience(15.0) == 0.1
+    assert lasting(5.0, 4.0, *[0.1] * 600).patience(15.0) == 0.1

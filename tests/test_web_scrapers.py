@@ -1,5 +1,6 @@
 """Which scrapers there are, and what each of them has seen."""
 
+import random
 from dataclasses import dataclass
 from math import inf
 
@@ -233,6 +234,23 @@ def test_a_steady_scraper_is_foreseen_to_some_milliseconds() -> None:
     for beat in range(20):
         scrape(scrapers, one, 15.0 * beat)
     assert expected_at(scrapers, 285.0) == pytest.approx(300.0, abs=0.006)
+
+
+@pytest.mark.parametrize(("jitter", "before"), [(0.01, 0.005), (0.2, 0.06)])
+def test_few_scrapes_come_before_they_are_expected_and_none_is_expected_much_too_early(
+    jitter: float, before: float
+) -> None:
+    chance, scrapers, one = random.Random(1), Scrapers(), caller()  # noqa: S311 - no secret
+    early = []
+    for beat in range(1000):
+        now = 15.0 * beat + chance.uniform(-jitter, jitter)
+        if beat >= 40:
+            at = expected_at(scrapers, now - 5.0)
+            assert at is not None
+            early.append(now - at)
+        scrape(scrapers, one, now)
+    assert sum(each < 0 for each in early) < before * len(early)
+    assert sum(early) / len(early) < 1.2 * jitter + 0.005
 
 
 def test_of_two_scrapers_out_of_step_the_next_one_counts() -> None:

@@ -1,12 +1,11 @@
 """When a scraper comes again, learnt from when it came."""
 
 from itertools import accumulate, pairwise
-from statistics import median_low
 from typing import Final
 
 from ..jobs.schedule import Expected
 
-_REMEMBERED: Final = 8
+_REMEMBERED: Final = 32
 """Scrapes that a rhythm is learnt from."""
 _JUDGES: Final = 3
 """Newest gaps that say what the period is: most of them, so that one missed scrape is outvoted."""
@@ -49,15 +48,21 @@ def _expected(times: tuple[float, ...]) -> Expected | None:
     gaps = [after - before for before, after in pairwise(times)]
     if len(gaps) < 2:
         return None
-    rough = median_low(gaps[-_JUDGES:])
+    judges = sorted(gaps[-_JUDGES:])
+    rough = judges[(len(judges) - 1) // 2]  # the lower median; `statistics` takes 150 KiB
     beats = _beats(gaps, rough)
     if len(beats) < 2:
         return None
-    known = times[-len(beats) - 1 :]
-    period = (known[-1] - known[0]) / sum(beats)
-    to_come = [*accumulate(reversed(beats), initial=1)]
+    known, numbers = times[-len(beats) - 1 :], [*accumulate(beats, initial=0)]
+    # The line through all of them (least squares): from the first and the last alone, both a
+    # little off the beat, the error grows with each period until the next scrape.
+    middle = sum(numbers) / len(numbers)
+    period = sum(
+        (number - middle) * time for number, time in zip(numbers, known, strict=True)
+    ) / sum((number - middle) ** 2 for number in numbers)
+    to_come = numbers[-1] + 1
     earliest = min(
-        time + count * period for time, count in zip(reversed(known), to_come, strict=True)
+        time + (to_come - number) * period for number, time in zip(numbers, known, strict=True)
     )
     return Expected(earliest - _EARLY, period)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..jobs.schedule import Expected
 from .rhythm import Rhythm
@@ -27,8 +27,7 @@ class Connection(Protocol):
         """Whether it is closed, or about to be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(NamedTuple):
     """Who sent a scrape, as far as one request tells.
 
     ``forwarded`` is what a proxy says of whom it speaks for (X-Forwarded-For).

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from .best import Best
 from .table import Row, table
 from .virtual import (
     Burst,
@@ -74,7 +75,8 @@ def steady(project: Project, strategy: str) -> Result:
     """Run until all is learnt, then measure some rounds and many scrapes."""
     turn = project.jobs / project.quota
     ours = strategy == "dli-exporter"
-    scrapes = 20 if not ours else max(100, 4000 // project.jobs)
+    # One call in a hundred fails, and makes most of the mean age of one job: many scrapes tell.
+    scrapes = 20 if not ours else max(100, 20_000 // project.jobs)
     since, lasts = max(2.2 * turn, 10 * PERIOD), max(2.5 * turn, scrapes * PERIOD)
     if strategy == "burst":  # it calls all the time: fewer scrapes must do
         since, lasts = 10 * PERIOD, min(lasts, max(8.0, 40_000 / project.jobs) * PERIOD)
@@ -128,24 +130,29 @@ def goals(results: Iterable[Result], drops: Iterable[Result], least: Result) -> 
     if slow:
         yield _age("quota-bound, latency 0.5 s", slow)
     yield _age("quota halved in the middle", list(drops))
-    # A failure costs everybody one call of fifteen, whoever is asked next.
     yield _age("15 jobs at 1 call/s", [least])
     some = [result for result in spare if _long(result.project)]
     few = [result for result in spare if not _long(result.project)]
     yield _round("all of the grid", spare)
     yield _round("10 jobs or more, a round longer than two calls", some)
     yield _round("fewer jobs or a shorter round", few)
+    for result in spare:
+        if result.ratios[0] > 1:
+            yield _cell(result)
 
 
 def _age(what: str, results: list[Result]) -> Row:
     mean = max(result.ratios[0] for result in results)
     longest = max(result.ratios[2] for result in results)
+    met = mean <= 1.03 and longest <= 1.10
+    least = max(result.outcome.least / result.limits[1] for result in results)
     return Row(
         "P5",
         f"age over its limit, {what}",
         "mean 1.03, max 1.10",
-        f"worst of {len(results)}: mean {mean:.2f}, max {longest:.2f}",
-        mean <= 1.03 and longest <= 1.10,
+        f"worst of {len(results)}: mean {mean:.2f}, max {longest:.2f}"
+        + ("" if met else f" ({least:.2f} in the best order of these calls)"),
+        met,
     )
 
 
@@ -168,6 +175,20 @@ def _round(what: str, cells: list[Result]) -> Row:
         "1, 1.2 calls",
         f"worst of {len(cells)}: {mean:.2f}, {calls:.2f} calls ({kept} within)",
         mean <= 1 and calls <= 1.2,
+    )
+
+
+def _cell(result: Result) -> Row:
+    """Tell of one that is not met what is possible there."""
+    project, mean = result.project, result.outcome.mean
+    jobs = "1 job" if project.jobs == 1 else f"{project.jobs} jobs"
+    possible = Best(project, PERIOD).age
+    return Row(
+        "P6",
+        f"mean age, {jobs} at {project.quota:g} calls/s, calls of {project.latency:g} s",
+        f"{result.limits[0]:.3f} s, 1.2 calls",
+        f"{mean:.3f} s, {result.calls:.2f} calls (best possible: {possible:.3f} s)",
+        mean <= result.limits[0] and result.calls <= 1.2,
     )
 
 

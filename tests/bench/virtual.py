@@ -229,6 +229,8 @@ class Outcome:
     ages: int = 0
     total: float = 0.0
     longest: float = 0.0
+    least: float = 0.0
+    """What ``longest`` had been if the same calls had gone to the jobs in the best order."""
     sample: list[float] = field(default_factory=list)
     scrapes: int = 0
     calls: int = 0
@@ -260,6 +262,7 @@ class World:
         self._boarding: _Call | None = None
         self._out = 0
         self._shown = [0.0] * project.jobs
+        self._newest = deque([0.0] * project.jobs, maxlen=2 * project.jobs)
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
         self._woken = inf
@@ -333,6 +336,7 @@ class World:
                 self._out -= 1
                 self.bucket.succeeded()
                 self._shown[call.job] = max(self._shown[call.job], data)
+                self._newest.append(data)
                 self.strategy.answered(call.job, time, time - call.departed)
             else:
                 self._failed(call, time, throttled=not admitted)
@@ -366,6 +370,8 @@ class World:
         ages = [now - shown for shown in self._shown if shown > -inf]
         if not ages:
             return
+        # At best the newest answers, so many as there are jobs, are those of different jobs.
+        self.outcome.least = max(self.outcome.least, now - sorted(self._newest)[-len(ages)])
         self.outcome.ages += len(ages)
         self.outcome.total += sum(ages)
         self.outcome.longest = (
