@@ -290,6 +290,9 @@ class Exporter:
             mistakes = tuple(error.lines)
         except StartError as error:
             mistakes = (str(error),)
+        except (ImportError, OSError) as error:
+            # What only the new settings need is imported now: an upgrade may have removed it.
+            mistakes = (f"restart the exporter: {error}",)
         else:
             mistakes = ()
             self._adopt(settings)

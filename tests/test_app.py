@@ -332,6 +332,28 @@ async def test_a_stop_in_the_middle_of_a_reload_is_obeyed_too() -> None:
             await task
 
 
+async def test_a_reload_for_which_the_program_is_gone_changes_nothing() -> None:
+    """An upgrade may have removed what only the new settings need."""
+    simulator = world()
+    running(simulator, "a")
+    orders, port = Orders(), asyncio.get_running_loop().create_future()
+
+    def load() -> Settings:
+        raise ModuleNotFoundError("No module named 'exporter.finder'")
+
+    async with simulate(simulator) as address, ClientSession() as session:
+        given = settings(address, ONE, jobs=("a",))
+        task = asyncio.create_task(serve(given, load, orders, port.set_result))
+        async with asyncio.timeout(10):
+            site = Site(f"http://127.0.0.1:{await port}", session)
+            async with session.post(f"{site.address}/-/reload") as answer:
+                assert answer.status == 500
+                assert "restart the exporter: No module named" in await answer.text()
+            assert await site.metric("dli_exporter_config_last_reload_successful") == 0
+            orders.stop.set()
+            await task
+
+
 async def test_projects_with_one_key_are_refused_no_more_often_than_one() -> None:
     """The gateway locks a key for everybody after more than five refusals in a row."""
     two = replace(TWO, ak=ONE.ak, sk=ONE.sk)

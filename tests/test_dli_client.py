@@ -676,7 +676,7 @@ def test_neither_a_request_nor_a_reply_shows_what_it_carries() -> None:
 def test_a_secret_is_found_in_each_form_that_it_may_have() -> None:
     secret = 'sixteen-or-more"\\'
     reply = transport.Reply(200, {}, f"{secret} {json.dumps(secret)} other".encode())
-    assert calls.without_secrets(reply, (secret,)).body == b'... "..." other'
+    assert calls.without_secrets(reply, calls.forms((secret,))).body == b'... "..." other'
 
 
 async def test_a_foreign_exception_is_not_chained(client: Client, wire: Wire) -> None:

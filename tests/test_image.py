@@ -5,11 +5,12 @@ import re
 import subprocess
 import sysconfig
 from fnmatch import fnmatch
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from exporter import __version__
 
 ROOT: Final = Path(__file__).parent.parent
 DOCKERFILE: Final = ROOT / "deploy/Dockerfile"
@@ -60,7 +61,7 @@ def test_builders_of_old_can_read_it() -> None:
 
 
 def test_it_says_the_version_that_it_is_built_of() -> None:
-    assert f'org.opencontainers.image.version="{version("dli-exporter")}"' in only("LABEL")
+    assert f'org.opencontainers.image.version="{__version__}"' in only("LABEL")
 
 
 def test_the_base_can_be_another() -> None:

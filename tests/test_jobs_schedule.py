@@ -307,13 +307,22 @@ def test_no_other_patience_has_a_lower_mean_age(period: float, spread: float) ->
 
 def test_what_is_kept_for_the_last_call_is_weighed_anew_for_each_scrape() -> None:
     asked = running((A, 10.0))
-    asked.schedule.lasted(0.2)
+    for _ in range(16):
+        asked.schedule.lasted(0.2)
     asked.expected = Expected(100.0, 90.0)
     assert asked.wait(99.0) == pytest.approx(0.8)
     asked.schedule.lasted(0.5)
     assert asked.wait(99.0) == pytest.approx(0.8)
     asked.expected = Expected(190.0, 90.0)
     assert asked.wait(189.0) == pytest.approx(0.5)
+
+
+def test_the_first_calls_are_heeded_at_once() -> None:
+    asked = running((A, 10.0))
+    asked.expected = Expected(100.0, 90.0)
+    for seconds in (0.2, 0.5):
+        asked.schedule.lasted(seconds)
+        assert asked.wait(99.0) == pytest.approx(1 - seconds)
 
 
 def test_old_calls_are_forgotten() -> None:

@@ -253,6 +253,16 @@ def test_few_scrapes_come_before_they_are_expected_and_none_is_expected_much_too
     assert sum(early) / len(early) < 1.2 * jitter + 0.005
 
 
+@pytest.mark.parametrize("off", [1.4, -1.4])
+def test_one_scrape_off_the_beat_moves_no_other(off: float) -> None:
+    scrapers, one = Scrapers(), caller()
+    for beat in range(80):
+        now = 15.0 * beat + (off if beat == 40 else 0.0)
+        if beat >= 40:
+            assert expected_at(scrapers, now - 5.0) == pytest.approx(15.0 * beat, abs=0.006)
+        scrape(scrapers, one, now)
+
+
 def test_of_two_scrapers_out_of_step_the_next_one_counts() -> None:
     scrapers, first, second = Scrapers(), caller(), caller(address="10.0.0.2")
     for beat in range(4):

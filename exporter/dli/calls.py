@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
@@ -84,6 +83,7 @@ class Caller:
         self._on_call = on_call
         self._now = now
         self._monotonic = monotonic
+        self._blotted: tuple[tuple[str, ...], tuple[bytes, ...]] = ((), ())
 
     async def call(
         self,
@@ -113,7 +113,7 @@ class Caller:
             )
             now = self._now()
             skew = _skew(reply, now)
-            reply = without_secrets(reply, secrets)
+            reply = without_secrets(reply, self._forms(secrets))
             judge(reply, now, skew)
             answer = read(reply)
         except DliError as error:
@@ -124,6 +124,12 @@ class Caller:
         self._on_call(Call(request.endpoint, self._monotonic() - started, None, skew))
         return answer
 
+    def _forms(self, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+        """Return the forms of secrets, which as a rule are those of the last call."""
+        if self._blotted[0] != secrets:
+            self._blotted = secrets, forms(secrets)
+        return self._blotted[1]
+
 
 def json_body(reply: Reply) -> bytes:
     """Give the body of an answer; ContentTypeRefused if it says that it is something else."""
@@ -133,24 +139,23 @@ def json_body(reply: Reply) -> bytes:
     return reply.body
 
 
-def without_secrets(reply: Reply, secrets: tuple[str, ...]) -> Reply:
+def without_secrets(reply: Reply, secrets: tuple[bytes, ...]) -> Reply:
     """Blot out what an answer may echo of the request.
 
     Of a good answer only what cannot be found inside of words: nobody repeats it in an error.
     """
     shortest = _SHORTEST_SECRET if reply.status < 300 else _SHORTEST_ECHO
     body = reply.body
-    for written in _written(secrets):
-        if len(written) >= shortest:
-            body = body.replace(written, b"...")
+    for form in secrets:
+        if len(form) >= shortest:
+            body = body.replace(form, b"...")
     return reply if body == reply.body else reply._replace(body=body)
 
 
-@lru_cache(maxsize=4)  # as a rule all calls carry the same
-def _written(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+def forms(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
     """Return secrets as they may stand in an answer, each form once: plain, and in JSON."""
-    forms = (form for secret in secrets for form in (secret, json.dumps(secret)[1:-1]))
-    return tuple(dict.fromkeys(form.encode() for form in forms))
+    written = (form for secret in secrets for form in (secret, json.dumps(secret)[1:-1]))
+    return tuple(dict.fromkeys(form.encode() for form in written))
 
 
 def _skew(reply: Reply, now: float) -> float | None:

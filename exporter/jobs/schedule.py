@@ -24,6 +24,9 @@ _MEMORY: Final = 512
 fails and is repeated. The more, the less is the mean age up to chance (by 0.01 seconds against
 256, for one job), and the longer it takes one job to notice that calls have become slow."""
 
+_FEW: Final = 16
+"""Calls until which each one is heeded at once."""
+
 
 class Stage(Enum):
     """Where a job is in its life, as far as asking goes."""
@@ -90,6 +93,11 @@ class Durations:
         insort(self._sorted, seconds)
         if len(self._last) > _MEMORY:
             del self._sorted[bisect_left(self._sorted, self._last.popleft())]
+
+    @property
+    def few(self) -> bool:
+        """Whether the next call may teach much."""
+        return len(self._last) < _FEW
 
     def patience(self, period: float, spread: float = 0.0) -> float:
         """Return the seconds to keep for the last call for the lowest mean age at the scrape.
@@ -269,7 +277,7 @@ class Schedule:
         if expected is None:
             return inf
         spread = self._round(limit)
-        if expected.at != self._foreseen:  # once a scrape: it takes up to 0.1 ms
+        if expected.at != self._foreseen or self._durations.few:  # it takes up to 0.1 ms
             self._foreseen = expected.at
             self._patience = self._durations.patience(expected.period, spread)
         return min(spread + self._patience, expected.period)

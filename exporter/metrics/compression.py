@@ -181,7 +181,7 @@ def isal() -> Library | None:
     """
     try:
         from isal import isal_zlib
-    except ImportError:
+    except (ImportError, OSError):  # of a late import: files may be gone, or too many open
         return None
     return Library(
         "isal",

@@ -21,8 +21,8 @@ class Rhythm:
     """The scrapes of one scraper, as moments of one monotonic clock.
 
     It is known once the two newest gaps agree, be it that a scrape between them was missed.
-    A scraper that restarts may come at another time of its period: what came before counts
-    no more, and the rhythm is known again after two gaps.
+    A scraper that restarts may come at quite another time of its period: what came before
+    counts no more, and the rhythm is known again after two gaps.
     """
 
     def __init__(self) -> None:
@@ -53,18 +53,26 @@ def _expected(times: tuple[float, ...]) -> Expected | None:
     beats = _beats(gaps, rough)
     if len(beats) < 2:
         return None
-    known, numbers = times[-len(beats) - 1 :], [*accumulate(beats, initial=0)]
-    # The line through all of them (least squares): from the first and the last alone, both a
-    # little off the beat, the error grows with each period until the next scrape.
-    middle = sum(numbers) / len(numbers)
-    period = sum(
-        (number - middle) * time for number, time in zip(numbers, known, strict=True)
-    ) / sum((number - middle) ** 2 for number in numbers)
-    to_come = numbers[-1] + 1
-    earliest = min(
-        time + (to_come - number) * period for number, time in zip(numbers, known, strict=True)
-    )
-    return Expected(earliest - _EARLY, period)
+    scrapes = [*zip(accumulate(beats, initial=0), times[-len(beats) - 1 :], strict=True)]
+    period = _slope(scrapes)
+    to_come = scrapes[-1][0] + 1
+    moments = sorted(time + (to_come - number) * period for number, time in scrapes)
+    # To expect it a second earlier makes all data a second older, and to miss a scrape, a period:
+    # so one far too early is heeded only if that costs less than to miss it as often as it comes.
+    share = period / len(moments)
+    at = max((moment - missed * share, moment) for missed, moment in enumerate(moments))[1]
+    return Expected(at - _EARLY, period)
+
+
+def _slope(points: list[tuple[int, float]]) -> float:
+    """Return how steep the line is that most points are close to (Theil's incomplete method).
+
+    Each point of the first half is paired with its like of the second, and the median taken: so
+    that one far off the beat has no say, which it would have in a line of least squares.
+    """
+    pairs = zip(points, points[len(points) // 2 :], strict=False)
+    slopes = sorted((time - past) / (number - before) for (before, past), (number, time) in pairs)
+    return slopes[(len(slopes) - 1) // 2]
 
 
 def _beats(gaps: list[float], period: float) -> list[int]:
