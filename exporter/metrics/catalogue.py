@@ -1,10 +1,10 @@
 """The metric catalogue: one row for each family, from which code, README and tests are made."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from operator import attrgetter
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from ..jobs.model import Details, Job, JobStatus, KillReason, Sighting, SubJobStatus
 from ..jobs.progress import subjob_ratio
@@ -31,39 +31,70 @@ class Family(NamedTuple):
     type: Type = Type.GAUGE
 
 
-class JobFamily(NamedTuple):
-    """A row with the pure function that makes its samples from one job.
+_Subject = TypeVar("_Subject")
 
-    Its labels are ``project`` and ``job_id`` and then those that ``samples`` gives values
-    for. What is not known is no sample: neither 0 nor NaN. A row of at most one sample,
-    without labels of its own, has a ``value`` too, which is cheaper to ask.
+Figure: TypeAlias = str | Callable[[_Subject], object]
+"""What a row shows of a job or a sub-job: a field, or what a pure function returns.
+
+None is what is not known: that is no sample, neither 0 nor NaN. Equal figures are shown alike,
+so that nothing is shown anew while they are; of numbers 0.0 and -0.0 may differ all the same.
+"""
+Shown: TypeAlias = Callable[[Any], tuple[Sample, ...]]
+"""The samples of a figure that is known."""
+
+
+def figure_of(subject: _Subject, figure: Figure[_Subject]) -> object:
+    """Return a row's figure of a subject; a field of what is not known is not known either."""
+    if callable(figure):
+        return figure(subject)
+    value: object = subject
+    for name in figure.split("."):
+        value = None if value is None else getattr(value, name)
+    return value
+
+
+def samples_of(figure: Any, shown: Shown | None) -> tuple[Sample, ...]:
+    """Return the samples of a row's figure, which is a number if nothing else is said."""
+    if figure is None:
+        return ()
+    return (((), figure),) if shown is None else shown(figure)
+
+
+class JobFamily(NamedTuple):
+    """A row about a job.
+
+    Its labels are ``project`` and ``job_id`` and then those that ``shown`` gives values for; if
+    there are none of these, its figure is a number.
     """
 
     family: Family
-    samples: Callable[[Job], Iterable[Sample]]
-    value: Callable[[Job], float | None] | None = None
+    figure: Figure[Job]
+    shown: Shown | None = None
+
+    def samples(self, job: Job) -> tuple[Sample, ...]:
+        """Return the samples of a job."""
+        return samples_of(figure_of(job, self.figure), self.shown)
 
 
 class SubJobFamily(NamedTuple):
-    """A row with the pure function that makes its samples from one listed sub-job.
+    """A row about a listed sub-job.
 
-    Its labels are ``project``, ``job_id`` and ``subjob_id`` and then those that ``each`` gives
+    Its labels are ``project``, ``job_id`` and ``subjob_id`` and then those that ``shown`` gives
     values for; what is said of a :class:`JobFamily` holds here too.
     """
 
     family: Family
-    each: Callable[[Sighting], Iterable[Sample]]
-    value: Callable[[Sighting], float | None] | None = None
+    figure: Figure[Sighting]
+    shown: Shown | None = None
 
     def samples(self, job: Job) -> Iterator[Sample]:
         """Yield the samples of all listed sub-jobs, as a :class:`JobFamily` does."""
         for sighting in job.listed:
-            for values, number in self.each(sighting):
+            for values, number in samples_of(figure_of(sighting, self.figure), self.shown):
                 yield (str(sighting.subjob.id), *values), number
 
 
 Row: TypeAlias = JobFamily | SubJobFamily
-_Subject = TypeVar("_Subject")
 
 
 JOB: Final = ("project", "job_id")
@@ -76,52 +107,25 @@ CACHED: Final = "Cached: as of dli_job_last_update_timestamp_seconds."
 def _row(
     name: str,
     description: str,
-    samples: Callable[[Job], Iterable[Sample]],
+    figure: Figure[Job],
+    shown: Shown | None = None,
     *labels: str,
 ) -> JobFamily:
     """Make a row about a job."""
-    return JobFamily(Family(f"dli_job_{name}", f"{description} {CACHED}", (*JOB, *labels)), samples)
-
-
-def _single(value: Callable[[_Subject], float | None]) -> Callable[[_Subject], Iterator[Sample]]:
-    """Return the samples of a row of at most one."""
-
-    def samples(subject: _Subject) -> Iterator[Sample]:
-        number = value(subject)
-        if number is not None:
-            yield (), number
-
-    return samples
-
-
-def _value(name: str, description: str, value: Callable[[Job], float | None]) -> JobFamily:
-    """Make a row of at most one sample a job."""
-    return _row(name, description, _single(value))._replace(value=value)
-
-
-def _detail(name: str, description: str, field: str) -> JobFamily:
-    """Make a row of what only the list API knows."""
-    detail = attrgetter(field)
-    return _value(
-        name, description, lambda job: None if job.details is None else detail(job.details)
-    )
+    family = Family(f"dli_job_{name}", f"{description} {CACHED}", (*JOB, *labels))
+    return JobFamily(family, figure, shown)
 
 
 def _subjob_row(
     name: str,
     description: str,
-    each: Callable[[Sighting], Iterable[Sample]],
+    figure: Figure[Sighting],
+    shown: Shown | None = None,
     *labels: str,
 ) -> SubJobFamily:
     """Make a row about the sub-jobs that the API lists."""
-    return SubJobFamily(Family(f"dli_subjob_{name}", description, (*SUBJOB, *labels)), each)
-
-
-def _subjob_value(
-    name: str, description: str, value: Callable[[Sighting], float | None]
-) -> SubJobFamily:
-    """Make a row of at most one sample a listed sub-job."""
-    return _subjob_row(name, description, _single(value))._replace(value=value)
+    family = Family(f"dli_subjob_{name}", description, (*SUBJOB, *labels))
+    return SubJobFamily(family, figure, shown)
 
 
 def tag_labels(tags: Iterable[str]) -> dict[str, str]:
@@ -135,31 +139,30 @@ def tag_labels(tags: Iterable[str]) -> dict[str, str]:
     return labels
 
 
-def _info(keys: tuple[str, ...]) -> Callable[[Job], Iterator[Sample]]:
-    def samples(job: Job) -> Iterator[Sample]:
-        known = job.details or Details()
-        tags = (job.labels.get(key) or known.tags.get(key, "") for key in keys)
+_info: Final = attrgetter("name", "labels", "details")
+
+
+def _labelled(keys: tuple[str, ...]) -> Shown:
+    """Return how what is known of a job is shown, and its tags with these keys."""
+
+    def shown(info: tuple[str, Mapping[str, str], Details | None]) -> tuple[Sample, ...]:
+        name, labels, details = info
+        known = details or Details()
+        tags = (labels.get(key) or known.tags.get(key, "") for key in keys)
         own = (
-            *(job.name, known.queue_name, known.job_type),
+            *(name, known.queue_name, known.job_type),
             *(known.engine_type, known.owner, known.database_name),
         )
-        yield (*own, *tags), 1
+        return (((*own, *tags), 1),)
 
-    return samples
-
-
-def _status(job: Job) -> tuple[Sample, ...]:
-    return () if job.status is None else _ONE_OF_STATUSES[job.status]
+    return shown
 
 
-def _one_of(words: Iterable[str]) -> dict[str, tuple[Sample, ...]]:
-    """Return the samples that show a word, 1 for it and 0 for the others, by the word."""
+def _one_of(words: Iterable[str]) -> Shown:
+    """Return how a word is shown: 1 for it, and 0 for the others."""
     words = tuple(words)
-    return {word: tuple(((each,), each == word) for each in words) for word in words}
-
-
-_ONE_OF_STATUSES: Final = _one_of(JobStatus)
-_ONE_OF_SUBJOB_STATUSES: Final = _one_of(SubJobStatus)
+    samples = {word: tuple(((each,), int(each == word)) for each in words) for word in words}
+    return samples.__getitem__
 
 
 def _reported(job: Job) -> float | None:
@@ -171,31 +174,41 @@ def _end(job: Job) -> float | None:
     return job.details.end if job.details and ended else None
 
 
-def _subjobs(job: Job) -> tuple[Sample, ...]:
+def _subjobs(job: Job) -> tuple[int, ...] | None:
+    """Return how many sub-jobs have each status."""
     if job.status is None:
-        return ()
-    listed, gone = [sighting.subjob.status for sighting in job.listed], job.gone.statuses
-    return tuple(
-        ((status,), listed.count(status) + gone.get(status, 0)) for status in _SUBJOB_STATUSES
-    )
+        return None
+    listed = [sighting.subjob.status for sighting in job.listed]
+    numbers, gone = tuple(map(listed.count, _SUBJOB_STATUSES)), job.gone.statuses
+    if not gone:
+        return numbers
+    pairs = zip(_SUBJOB_STATUSES, numbers, strict=True)
+    return tuple([number + gone.get(status, 0) for status, number in pairs])
 
 
-def _subjob_info(sighting: Sighting) -> Iterator[Sample]:
-    yield (sighting.subjob.name,), 1
+def _by_subjob_status(numbers: tuple[int, ...]) -> tuple[Sample, ...]:
+    pairs = zip(_SUBJOB_STATUSES, numbers, strict=True)
+    return tuple([((status,), number) for status, number in pairs])
 
 
-def _subjob_status(sighting: Sighting) -> tuple[Sample, ...]:
-    return _ONE_OF_SUBJOB_STATUSES[sighting.subjob.status]
+def _subjob_reported(job: Job) -> tuple[str, str] | None:
+    """Return the sub-job and its progress, as text: 0.0 and -0.0 differ in nothing else."""
+    if job.subjob_id is None or job.progress is None:
+        return None
+    return str(job.subjob_id), str(float(job.progress))
 
 
-def _subjob_reported(job: Job) -> Iterator[Sample]:
-    if job.subjob_id is not None and job.progress is not None:
-        yield (str(job.subjob_id),), job.progress
+def _by_subjob(reported: tuple[str, str]) -> tuple[Sample, ...]:
+    subjob_id, progress = reported
+    return (((subjob_id,), float(progress)),)
 
 
-def _subjob_killed(sighting: Sighting) -> Iterator[Sample]:
-    for reason, tasks in sorted(sighting.subjob.killed.items()):
-        yield (KillReason(reason),), tasks
+def _named(name: str) -> tuple[Sample, ...]:
+    return (((name,), 1),)
+
+
+def _by_reason(killed: Mapping[KillReason, int]) -> tuple[Sample, ...]:
+    return tuple([((reason,), tasks) for reason, tasks in sorted(killed.items())])
 
 
 # What Spark counts: the field of Counts, and its meaning in one sub-job.
@@ -216,80 +229,89 @@ _COUNTS: Final = (
 _SUMMED: Final = "Sum over all sub-jobs seen so far, at the last sight of each."
 
 _FIXED: Final[tuple[Row, ...]] = (
-    _row("status", "1 for the status that the job has, 0 for the others.", _status, "status"),
-    _value(
+    _row(
+        "status",
+        "1 for the status that the job has, 0 for the others.",
+        "status",
+        _one_of(JobStatus),
+        "status",
+    ),
+    _row(
         "progress_ratio",
         "Work done over work expected, 0 to 1; falls when more turns up, 1 once FINISHED.",
-        attrgetter("ratio"),
+        "ratio",
     ),
-    _value(
+    _row(
         "reported_progress_ratio",
         "The progress that the API reports while it speaks of the whole job, as it is.",
         _reported,
     ),
-    _value(
+    _row(
         "indices",
         "Task indices to complete as far as is known; the ratio counts on those to come as well.",
-        attrgetter("indices"),
+        "indices",
     ),
-    *(
-        _value(field, f"{meaning} {_SUMMED}", attrgetter(f"counts.{field}"))
-        for field, meaning in _COUNTS
-    ),
+    *(_row(field, f"{meaning} {_SUMMED}", f"counts.{field}") for field, meaning in _COUNTS),
     _row(
         "subjobs",
         "Sub-jobs seen so far by status; UNKNOWN where the end was not seen.",
         _subjobs,
+        _by_subjob_status,
         "status",
     ),
-    _detail("start_timestamp_seconds", "When the job started.", "start"),
-    _value("end_timestamp_seconds", "When the job ended.", _end),
-    _value(
+    _row("start_timestamp_seconds", "When the job started.", "details.start"),
+    _row("end_timestamp_seconds", "When the job ended.", _end),
+    _row(
         "last_progress_timestamp_seconds",
         "When a completed count last grew, or a status or the set of sub-jobs changed.",
-        attrgetter("last_progress"),
+        "last_progress",
     ),
-    _value(
+    _row(
         "last_update_timestamp_seconds",
         "When the API last gave a good answer about the job.",
-        attrgetter("last_update"),
+        "last_update",
     ),
-    _value(
+    _row(
         "expected_duration_seconds",
         "Median duration of the last finished runs of the same statement.",
-        attrgetter("expected_duration"),
+        "expected_duration",
     ),
-    _value(
+    _row(
         "expected_end_timestamp_seconds",
         "When the job is expected to end, by the best estimate that there is.",
-        attrgetter("expected_end"),
+        "expected_end",
     ),
-    _value(
+    _row(
         "expected_progress_ratio",
         "Share of the expected time that has passed, 0 to 1; absent without history.",
-        attrgetter("expected_ratio"),
+        "expected_ratio",
     ),
-    _value(
+    _row(
         "deadline_timestamp_seconds",
         "When the job has to have ended, as its registration says.",
-        attrgetter("deadline"),
+        "deadline",
     ),
-    _detail("input_bytes", "Bytes scanned.", "input_bytes"),
-    _detail("input_rows", "Rows read by an INSERT.", "input_rows"),
-    _detail("bad_rows", "Rows that an INSERT could not read.", "bad_rows"),
-    _detail("result_rows", "Rows returned or inserted.", "result_rows"),
-    _detail("output_bytes", "Bytes written.", "output_bytes"),
-    _detail("cpu_core_seconds", "CPU time used, in core-seconds.", "cpu_core_seconds"),
+    _row("input_bytes", "Bytes scanned.", "details.input_bytes"),
+    _row("input_rows", "Rows read by an INSERT.", "details.input_rows"),
+    _row("bad_rows", "Rows that an INSERT could not read.", "details.bad_rows"),
+    _row("result_rows", "Rows returned or inserted.", "details.result_rows"),
+    _row("output_bytes", "Bytes written.", "details.output_bytes"),
+    _row("cpu_core_seconds", "CPU time used, in core-seconds.", "details.cpu_core_seconds"),
     _subjob_row(
-        "info", "A sub-job that the API lists; name is its call site.", _subjob_info, "name"
+        "info",
+        "A sub-job that the API lists; name is its call site.",
+        "subjob.name",
+        _named,
+        "name",
     ),
     _subjob_row(
         "status",
         "1 for the status that the sub-job has, 0 for the others.",
-        _subjob_status,
+        "subjob.status",
+        _one_of(SubJobStatus),
         "status",
     ),
-    _subjob_value(
+    _subjob_row(
         "progress_ratio",
         "Indices completed over tasks not skipped, 0 to 1; 1 once SUCCEEDED.",
         lambda sighting: subjob_ratio(sighting.subjob),
@@ -303,31 +325,30 @@ _FIXED: Final[tuple[Row, ...]] = (
             SUBJOB,
         ),
         _subjob_reported,
+        _by_subjob,
     ),
-    *(
-        _subjob_value(field, meaning, attrgetter(f"subjob.counts.{field}"))
-        for field, meaning in _COUNTS
-    ),
+    *(_subjob_row(field, meaning, f"subjob.counts.{field}") for field, meaning in _COUNTS),
     _subjob_row(
         "tasks_killed_by_reason",
         "Task attempts that were killed, by the reason that Spark gives.",
-        _subjob_killed,
+        "subjob.killed",
+        _by_reason,
         "reason",
     ),
-    _subjob_value(
+    _subjob_row(
         "submission_timestamp_seconds",
         "When Spark submitted the sub-job.",
-        attrgetter("subjob.submitted"),
+        "subjob.submitted",
     ),
-    _subjob_value(
+    _subjob_row(
         "completion_timestamp_seconds",
         "When the sub-job ended.",
-        attrgetter("subjob.completed"),
+        "subjob.completed",
     ),
-    _subjob_value(
+    _subjob_row(
         "expected_end_timestamp_seconds",
         "When the sub-job is expected to end at the speed seen so far.",
-        attrgetter("expected_end"),
+        "expected_end",
     ),
 )
 
@@ -341,7 +362,8 @@ def job_families(tags: tuple[str, ...] = ()) -> tuple[Row, ...]:
     info = _row(
         "info",
         "A job that is tracked; a label not known as yet is empty.",
-        _info(tuple(shown.values())),
+        _info,
+        _labelled(tuple(shown.values())),
         *INFO,
         *shown,
     )

@@ -72,17 +72,15 @@ class Exposition:
 
         A job rendered already costs nothing.
         """
-        group = self._members.get(job.key)
-        if group is None:
-            group, before, block = self._open_group(), None, self._renderer.render(job)
-            changed = set(range(len(self._press.headers)))
-            self._members[job.key] = group
-        else:
+        group, before = self._members.get(job.key), None
+        if group is not None:
             before = group.blocks[job.key]
             if before.job is job:
                 return False
-            block = self._renderer.render(job, before)
-            changed = self._renderer.changed(before, block)
+        block, changed = self._renderer.render(job, before)
+        if group is None:
+            group = self._members[job.key] = self._open_group()
+        if before is not None:
             self._count(before, -1)
         self._count(block, 1)
         group.put(block, before, changed)
