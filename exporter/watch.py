@@ -12,6 +12,7 @@ from .dli.calls import Call
 from .dli.errors import REASONS, CredentialsUnavailable, DliError
 from .dli.gate import Keys
 from .dli.listener import Listener
+from .dli.transport import CONNECTIONS
 from .historian import Historian
 from .jobs.schedule import Expected
 from .logs import fields
@@ -70,7 +71,7 @@ class Watch:
             telemetry=telemetry,
             troubles=troubles,
             interval=poll.interval,
-            concurrency=ceil(project.requests_per_second * _LONGEST_CALL) + 1,
+            concurrency=min(ceil(project.requests_per_second * _LONGEST_CALL) + 1, CONNECTIONS),
             now=time.time,
             monotonic=time.monotonic,
             expected=expected if poll.align_to_scrapes else lambda now: None,

@@ -60,7 +60,7 @@ def test_the_last_ten_runs_are_kept() -> None:
 
 def test_a_run_told_again_is_one_run_and_keeps_its_profile() -> None:
     history = History()
-    watched = run(1, trace=Trace(((0.0, 0.0), (90.0, 1.0))))
+    watched = run(1, trace=Trace.of(((0.0, 0.0), (90.0, 1.0))))
     assert watched.profile is not None
     history.record("a", watched)
     history.record("a", run(1, 101.0))
@@ -143,7 +143,7 @@ def test_expected_duration_is_known_before_the_start() -> None:
 
 
 # Half of its ten tasks in the first tenth of its time, the rest in the last.
-FAST_FIRST = Trace(((0.0, 0.0), (10.0, 0.5), (90.0, 0.6), (100.0, 1.0)))
+FAST_FIRST = Trace.of(((0.0, 0.0), (10.0, 0.5), (90.0, 0.6), (100.0, 1.0)))
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,12 @@ from .errors import (
 
 LARGEST_BODY: Final = 8 * 1024 * 1024
 """Bytes after decompression; 150 sub-jobs take about 100 kB."""
+CONNECTIONS: Final = 100
+"""Connections of a session at most: further calls would wait for one of them."""
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for one TCP connection."""
 
 _LARGEST_ERROR: Final = 64 * 1024
-_CONNECTIONS: Final = 100
 _KEEPALIVE: Final = 60.0  # seconds: longer than most poll intervals
 
 # The first row that fits counts, so what is special stands above what is general.
@@ -76,7 +77,7 @@ def session(*, ca_file: str | None = None) -> aiohttp.ClientSession:
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE, ssl=_verifying(ca_file)
+            limit=CONNECTIONS, keepalive_timeout=_KEEPALIVE, ssl=_verifying(ca_file)
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
