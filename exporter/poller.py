@@ -108,7 +108,7 @@ class Poller:
                     self._woken.clear()
             finally:
                 self._group = None
-                self._set_alarm(None)
+                self._unset_alarm()
 
     async def once(self) -> None:
         """Ask once for every job that has not told all of its end."""
@@ -136,16 +136,21 @@ class Poller:
             return
         self._beat = self._monotonic()
         wait = self._next(self._group)
-        self._set_alarm(asyncio.get_running_loop().time() + wait)
+        # An alarm rings an interval from now at the latest; too early does no harm.
+        if self._alarm is None or wait < self._interval:
+            self._set_alarm(asyncio.get_running_loop().time() + wait)
 
-    def _set_alarm(self, when: float | None) -> None:
-        """Wake the loop at ``when`` (of its clock) at the latest; too early does no harm."""
+    def _set_alarm(self, when: float) -> None:
+        """Wake the loop at ``when`` (of its clock) at the latest."""
+        if self._alarm is not None and self._alarm.when() <= when:
+            return
+        self._unset_alarm()
+        self._alarm = asyncio.get_running_loop().call_at(when, self._ring)
+
+    def _unset_alarm(self) -> None:
         if self._alarm is not None:
-            if when is not None and self._alarm.when() <= when:
-                return
             self._alarm.cancel()
-        loop = asyncio.get_running_loop()
-        self._alarm = None if when is None else loop.call_at(when, self._ring)
+            self._alarm = None
 
     def _ring(self) -> None:
         self._alarm = None
