@@ -57,7 +57,11 @@ def connect(
     """
     opened = _open_session(project)
     quota = Bucket(project.requests_per_second)
-    provider, endpoints = _provider(project, opened, quota, timeout, listener)
+    try:
+        provider, endpoints = _provider(project, opened, quota, timeout, listener)
+    except BaseException:  # what it needs cannot be imported any more
+        opened.detach()
+        raise
     client = DliClient(
         opened,
         project.endpoint,

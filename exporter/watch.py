@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _LONGEST_CALL: Final = 1.0
 """Seconds that a call takes when DLI is slow: so long may calls overlap."""
+_OTHERS: Final = 4
+"""Connections that stay for calls which are no polls."""
 _LOOKUP: Final = "project id"
 _CREDENTIALS: Final = "credentials"
 """Whose troubles these are: calls may go well while these are not renewed."""
@@ -71,12 +73,16 @@ class Watch:
             telemetry=telemetry,
             troubles=troubles,
             interval=poll.interval,
-            concurrency=min(ceil(project.requests_per_second * _LONGEST_CALL) + 1, CONNECTIONS),
+            concurrency=_concurrency(project.requests_per_second),
             now=time.time,
             monotonic=time.monotonic,
             expected=expected if poll.align_to_scrapes else lambda now: None,
         )
-        self._finder = self._find(troubles) if project.discovery.enabled else None
+        try:
+            self._finder = self._find(troubles) if project.discovery.enabled else None
+        except BaseException:  # what it needs cannot be imported any more
+            self.discard()
+            raise
         self._historian = self._read(troubles) if history else None
 
     def attach(self) -> None:
@@ -175,3 +181,8 @@ class Watch:
         telemetry.expires(name, self._connection.provider.expires_at)
         if call.skew is not None:
             telemetry.skewed(name, call.skew)
+
+
+def _concurrency(requests_per_second: float) -> int:
+    """Return how many polls may be out: one more would only wait for a connection."""
+    return min(ceil(requests_per_second * _LONGEST_CALL) + 1, CONNECTIONS - _OTHERS)

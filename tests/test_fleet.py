@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -362,6 +363,29 @@ async def test_a_fleet_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path)
         good, bad = each.project("one"), each.project("two", ca_file=bad_ca(tmp_path))
         with pytest.raises(StartError, match=r"ca\.pem"):
             Fleet(settings(one=good, two=bad), tracker=each.tracker, telemetry=each.telemetry)
+        gc.collect()  # as above
+
+
+@pytest.mark.parametrize(
+    ("module", "changes"),
+    [
+        ("exporter.finder", {"discovery": {"enabled": True}}),
+        (
+            "exporter.providers",
+            {"credentials": {"provider": "metadata"}},
+        ),
+    ],
+)
+async def test_a_part_of_the_program_that_is_gone_leaves_nothing_open(
+    module: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade has removed what only the new settings need."""
+    async with world() as each:
+        plain = each.project("one").model_dump()
+        project = Project.model_validate({**plain, **changes})
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(ImportError, match=module):
+            Fleet(settings(one=project), tracker=each.tracker, telemetry=each.telemetry)
         gc.collect()  # as above
 
 

@@ -268,3 +268,25 @@ def test_what_is_taken_over_is_what_would_be_made(shown: SubJobs, most: int) -> 
         assert differing <= set(families)
         if ids == [part.ids for part in block.subjobs]:
             assert differing == set(families)
+
+
+def test_a_subjob_that_leaves_costs_its_neighbours_alone() -> None:
+    """Spark's list is bounded: in a long job the oldest leaves each time that one comes."""
+    before, _ = RENDERER.render(JOB._replace(listed=tuple(map(sighting, range(64)))))
+    after, changed = RENDERER.render(JOB._replace(listed=before.job.listed[1:]), before)
+    assert after.subjobs[0].ids == tuple(range(1, 16))
+    assert all(
+        one is other
+        for one, other in zip(after.subjobs, before.subjobs, strict=True)
+        if one.ids[0] > 1
+    )
+    families = {number for number, place in enumerate(RENDERER.places) if place.subjob}
+    assert families <= set(changed)
+
+
+def test_groups_that_change_places_are_told() -> None:
+    listed = tuple(map(sighting, range(32)))
+    before, _ = RENDERER.render(JOB._replace(listed=listed))
+    after, changed = RENDERER.render(JOB._replace(listed=listed[16:] + listed[:16]), before)
+    assert after.subjobs == before.subjobs[::-1]
+    assert {number for number, place in enumerate(RENDERER.places) if place.subjob} <= set(changed)

@@ -263,6 +263,18 @@ def test_one_scrape_off_the_beat_moves_no_other(off: float) -> None:
         scrape(scrapers, one, now)
 
 
+@pytest.mark.parametrize("shift", [0.075, 0.3, 1.05])
+def test_after_a_step_no_scrape_is_expected_too_late(shift: float) -> None:
+    scrapers, one = Scrapers(), caller()
+    for beat in range(100):
+        now = 15.0 * beat + (shift if beat >= 40 else 0.0)
+        if beat >= 4:
+            at = expected_at(scrapers, now - 5.0)
+            assert at is not None
+            assert at <= now
+        scrape(scrapers, one, now)
+
+
 def test_of_two_scrapers_out_of_step_the_next_one_counts() -> None:
     scrapers, first, second = Scrapers(), caller(), caller(address="10.0.0.2")
     for beat in range(4):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, groupby
 from operator import attrgetter, is_, is_not
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -129,16 +129,17 @@ class Renderer:
         identity = (_escaped(job.key.job_id), _escaped(job.key.project))
         own, families = self._jobs.render((named,), (), identity, before.own if before else None)
         changed, series, size = [*families], own.series, own.size
+        earlier = before.subjobs if before else ()
+        known = {part.ids[0] // _TOGETHER: part for part in earlier}
         parts = []
-        earlier = iter(before.subjobs if before else ())
-        for start in range(0, len(shown), _TOGETHER):
-            some = shown[start : start + _TOGETHER]
+        for number, group in groupby(shown, _group):
+            some = tuple(group)
             ids = tuple([one.subjob.id for one in some])
-            part, families = self._subjobs.render(some, ids, identity, next(earlier, None))
+            part, families = self._subjobs.render(some, ids, identity, known.get(number))
             changed += families
             series, size = series + part.series, size + part.size
             parts.append(part)
-        if next(earlier, None):
+        if [part.ids for part in parts] != [part.ids for part in earlier]:
             changed += self._subjobs.families
         return Block(job, own, tuple(parts), series, size), changed
 
@@ -254,6 +255,11 @@ def _shown(listed: tuple[Sighting, ...], which: SubJobs, most: int) -> tuple[Sig
     first = sorted(wanted, key=lambda one: (not _running(one), -one.subjob.id))[:most]
     chosen = {one.subjob.id for one in first}
     return tuple(one for one in listed if one.subjob.id in chosen)
+
+
+def _group(sighting: Sighting) -> int:
+    """Return which sub-jobs one is rendered with: by its id, as those listed come and go."""
+    return sighting.subjob.id // _TOGETHER
 
 
 def _running(sighting: Sighting) -> bool:

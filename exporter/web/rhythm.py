@@ -67,10 +67,11 @@ def _expected(times: tuple[float, ...]) -> Expected | None:
 def _slope(points: list[tuple[int, float]]) -> float:
     """Return how steep the line is that most points are close to (Theil's incomplete method).
 
-    Each point of the first half is paired with its like of the second, and the median taken: so
-    that one far off the beat has no say, which it would have in a line of least squares.
+    Each point is paired with the one a third of them later, and the median taken: so that one far
+    off the beat has no say, which it would have in a line of least squares, and neither has a
+    step, which no more than half of the pairs straddle.
     """
-    pairs = zip(points, points[len(points) // 2 :], strict=False)
+    pairs = zip(points, points[max(1, len(points) // 3) :], strict=False)
     slopes = sorted((time - past) / (number - before) for (before, past), (number, time) in pairs)
     return slopes[(len(slopes) - 1) // 2]
 
