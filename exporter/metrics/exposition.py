@@ -153,7 +153,7 @@ class Snapshot(NamedTuple):
         if self.size <= _SMALL:
             return member(self.press.small, EMPTY, b"".join(self.plain()))
         whole = yield from self.press.whole(self.revision, self.frames)
-        return member(self.press.library, whole, self.tail)
+        return member(self.press.codec, whole, self.tail)
 
 
 @dataclass(slots=True, eq=False)
@@ -236,13 +236,13 @@ class _Press:
         self._kept = (0, EMPTY)
 
     @cached_property
-    def library(self) -> Library:
+    def codec(self) -> Library:
         """The library given, else the best one, and not imported before it is needed."""
         return self._given or best()
 
     @cached_property
     def _headers(self) -> list[Piece]:
-        return [finished(compress(self.library, header)) for header in self.headers]
+        return [finished(compress(self.codec, header)) for header in self.headers]
 
     def texts(self, frames: Iterable[_Frame]) -> Iterator[bytes]:
         """Yield the text."""
@@ -256,7 +256,7 @@ class _Press:
         kept, whole = self._kept
         if kept != revision:
             yield from self.complete(frames)
-            whole = yield from paced(stitch(self.library, self._pieces(frames)))
+            whole = yield from paced(stitch(self.codec, self._pieces(frames)))
             self._kept = revision, whole
         return whole
 
@@ -269,7 +269,7 @@ class _Press:
             for family, place in enumerate(self._places):
                 if frame.pieces[family] is None:
                     text = b"".join(place.of(frame.blocks))
-                    frame.pieces[family] = yield from compress(self.library, text)
+                    frame.pieces[family] = yield from compress(self.codec, text)
 
     def _pieces(self, frames: Iterable[_Frame]) -> Iterator[Piece]:
         for family, header in enumerate(self._headers):
