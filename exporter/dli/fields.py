@@ -126,12 +126,9 @@ class Record:
         return number
 
     def counts(self, names: Iterable[str]) -> list[int | None]:
-        """Read several counts; a sub-job has a dozen, so here is no call for each of them."""
+        """Read several counts; a sub-job has a dozen."""
         get = self._fields.get
-        return [
-            value if type(value := get(name)) is int and 0 <= value <= LARGEST else self.count(name)
-            for name in names
-        ]
+        return [value if is_count(value := get(name)) else self.count(name) for name in names]
 
     def seconds(self, name: str) -> float | None:
         """Read a duration in milliseconds; a negative one is noted and becomes 0."""
